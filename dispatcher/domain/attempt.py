@@ -1,0 +1,71 @@
+"""The stages of one attempt, each a type of its own: claimed, sent, settled. None can be taken for another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from dispatcher.domain.identity import AttemptId, LeaseToken, MessageId
+from dispatcher.domain.message import Channel, GiftContent, Priority
+from dispatcher.domain.outcome import Outcome
+from dispatcher.domain.policy import Decision
+from dispatcher.domain.recipient import Recipient
+
+
+class Trigger(StrEnum):
+    """Who set an attempt off."""
+
+    AUTO = "auto"
+    REPLAY = "replay"
+    RESOLVE = "resolve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A message that this worker holds: the claim has committed, the request may leave."""
+
+    id: MessageId
+    channel: Channel
+    priority: Priority
+    recipient: Recipient
+    body: str | None = field(repr=False)
+    gift: GiftContent | None
+    campaign_id: UUID | None
+    lease: LeaseToken
+    attempts_made: int
+    max_attempts: int
+    calls_made: int
+    """Calls so far, those that spent no attempt included."""
+    doubtful_sends: int
+    """How many of them may have been carried out without an answer telling."""
+    refused_generation: int | None
+    """The token generation with which the last call was refused (401), if it was."""
+    trigger: Trigger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A claimed message whose call is over."""
+
+    message: Claimed
+    outcome: Outcome
+    started_at: datetime
+    latency: timedelta
+    token_generation: int | None
+
+    @property
+    def finished_at(self) -> datetime:
+        """When the answer was complete or the call was given up."""
+        return self.started_at + self.latency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """A call with its outcome and what follows from it: one attempt row and one state change."""
+
+    attempt_id: AttemptId
+    sent: Sent
+    decision: Decision
+    worker: str

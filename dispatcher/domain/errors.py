@@ -1,0 +1,121 @@
+"""Everything that can stop a caller, as one rooted tree. Outcomes of a send are values, never exceptions.
+
+DispatcherError
+├── InvalidMessage          a field of a message is wrong; nothing was written
+├── IdempotencyConflict     the key was used before, for other content
+├── MessageNotFound         no message has this id
+├── TransitionRefused       the message is not in a state that allows this
+├── SettingsError           a setting is missing, unknown or contradicts another
+├── LedgerUnavailable       the SQL ledger cannot be reached or is busy
+├── LedgerOutdated          its schema is not at the migration head
+├── BrokerUnavailable       Redis cannot be reached
+└── TokenUnavailable        no usable access token now; nothing was sent
+    ├── CredentialsRefused  client id or secret is wrong
+    └── ScopeMissing        the token was granted without a scope that the channel needs
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+
+class DispatcherError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class InvalidMessage(DispatcherError, ValueError):
+    """A field of a message is wrong. ``field`` names it, ``problem`` says what would be right.
+
+    ``position`` is the place (from 0) in the iterable given to ``send_many``, else None.
+    """
+
+    def __init__(self, field: str, problem: str, *, position: int | None = None) -> None:
+        self.field = field
+        self.problem = problem
+        self.position = position
+        where = "" if position is None else f"message {position}: "
+        super().__init__(f"{where}{field}: {problem}")
+
+    def at(self, position: int) -> InvalidMessage:
+        """Return the same complaint, telling where in a stream of messages it arose."""
+        return InvalidMessage(self.field, self.problem, position=position)
+
+
+class IdempotencyConflict(DispatcherError):
+    """The idempotency key belongs to a message with other content, so this one was not enqueued."""
+
+    def __init__(self, key: str, existing: UUID, *, position: int | None = None) -> None:
+        self.key = key
+        self.existing = existing
+        self.position = position
+        super().__init__(
+            f"idempotency_key: {key!r} already belongs to message {existing} with other content; "
+            "use a new key for new content, or send the same content again"
+        )
+
+
+class MessageNotFound(DispatcherError, LookupError):
+    """No message has this id."""
+
+    def __init__(self, message_id: object) -> None:
+        self.message_id = message_id
+        super().__init__(f"no message has the id {message_id}; `dispatcher messages list` shows the newest")
+
+
+class TransitionRefused(DispatcherError):
+    """The message is not in a state that allows what was asked."""
+
+    def __init__(self, message_id: UUID, state: str, asked: str, *, allowed: str) -> None:
+        self.message_id = message_id
+        self.state = state
+        super().__init__(f"message {message_id} is {state}, so it cannot be {asked}; {allowed}")
+
+
+class SettingsError(DispatcherError):
+    """Settings are missing, unknown or contradict one another; the text names each."""
+
+
+class LedgerUnavailable(DispatcherError):
+    """The ledger cannot be reached, or stayed locked for longer than its busy timeout."""
+
+
+class LedgerOutdated(DispatcherError):
+    """The ledger's schema is not the one that this version works with."""
+
+    def __init__(self, found: str | None, wanted: str) -> None:
+        self.found = found
+        self.wanted = wanted
+        have = f"at revision {found}" if found else "empty"
+        super().__init__(f"the ledger is {have}, this version needs revision {wanted}: run `dispatcher migrate`")
+
+
+class BrokerUnavailable(DispatcherError):
+    """Redis cannot be reached; what is in the ledger is safe and goes out once it is back."""
+
+
+class TokenUnavailable(DispatcherError):
+    """No usable access token now. ``retry_after`` says when asking again makes sense."""
+
+    def __init__(self, reason: str, *, retry_after: timedelta) -> None:
+        self.reason = reason
+        self.retry_after = retry_after
+        super().__init__(reason)
+
+
+class CredentialsRefused(TokenUnavailable):
+    """The API refused the client id or secret: correct DISPATCHER_CLIENT_ID and DISPATCHER_CLIENT_SECRET."""
+
+
+class ScopeMissing(TokenUnavailable):
+    """The token was granted without ``scope``, which the channel needs."""
+
+    def __init__(self, scope: str, granted: frozenset[str], *, retry_after: timedelta) -> None:
+        self.scope = scope
+        self.granted = granted
+        have = " ".join(sorted(granted)) or "none"
+        super().__init__(
+            f"the API granted no scope {scope!r} (granted: {have}); "
+            "ask the provider for it or add it to DISPATCHER_SCOPES",
+            retry_after=retry_after,
+        )

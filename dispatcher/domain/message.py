@@ -1,0 +1,226 @@
+"""What may be asked for (``Sms``, ``Gift``) and what becomes of it once it is checked (``NewMessage``)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import assert_never
+from uuid import UUID
+
+from dispatcher.domain.errors import InvalidMessage
+from dispatcher.domain.identity import MessageId
+from dispatcher.domain.money import parse_amount, parse_currency
+from dispatcher.domain.recipient import Recipient, parse_recipient
+from dispatcher.domain.segments import MAX_PARTS, segments
+
+DEFAULT_LIFE = timedelta(hours=72)
+"""How long a message waits at the most unless the caller says otherwise."""
+
+
+class Channel(StrEnum):
+    """What is sent: its endpoint, scope, rate, policy and pause."""
+
+    SMS = "sms"
+    GIFT = "gift"
+
+
+class Priority(StrEnum):
+    """How urgent it is. Transactional is claimed first; bulk keeps a reserved share."""
+
+    TRANSACTIONAL = "transactional"
+    BULK = "bulk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sms:
+    """An SMS to enqueue. The fields mean what they mean for ``Dispatcher.send_sms``."""
+
+    recipient: str = field(repr=False)
+    body: str = field(repr=False)
+    idempotency_key: str | None = None
+    priority: str | None = None
+    due_at: datetime | None = None
+    expires_at: datetime | None = None
+    tags: Iterable[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gift:
+    """A gift card to enqueue. The fields mean what they mean for ``Dispatcher.send_gift``."""
+
+    recipient: str = field(repr=False)
+    sku: str
+    amount: Decimal | str
+    currency: str
+    idempotency_key: str
+    note: str = field(default="", repr=False)
+    priority: str | None = None
+    due_at: datetime | None = None
+    expires_at: datetime | None = None
+    tags: Iterable[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiftContent:
+    """A checked gift: ``amount`` has exactly the decimals of its currency."""
+
+    sku: str
+    amount: Decimal
+    currency: str
+    note: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A checked message, ready to become a row. Exactly one of ``body`` and ``gift`` is set."""
+
+    id: MessageId
+    channel: Channel
+    priority: Priority
+    recipient: Recipient
+    body: str | None = field(repr=False)
+    gift: GiftContent | None
+    idempotency_key: str | None
+    fingerprint: str
+    tags: tuple[str, ...]
+    due_at: datetime
+    expires_at: datetime
+    max_attempts: int
+    created_at: datetime
+    campaign_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What every message gets that its caller does not say."""
+
+    max_attempts: int = 5
+    life: timedelta = DEFAULT_LIFE
+    region: str | None = None
+
+
+def check_message(
+    request: Sms | Gift, *, id: UUID, now: datetime, intake: Intake, priority: Priority = Priority.TRANSACTIONAL
+) -> NewMessage:
+    """Check every field of a request and return the message that it asks for.
+
+    :param now: aware UTC; the message is due now unless ``due_at`` says later.
+    :param priority: what it gets when the request names none.
+    :raises InvalidMessage: the first field that is wrong, and what would be right.
+    """
+    recipient = parse_recipient(request.recipient, region=intake.region)
+    due_at, expires_at = _schedule(request.due_at, request.expires_at, now=now, life=intake.life)
+    body: str | None
+    gift: GiftContent | None
+    content: list[str]
+    match request:
+        case Sms(body=text):
+            body = _body(text)
+            channel, gift, content = Channel.SMS, None, [recipient, body]
+        case Gift():
+            gift = _gift(request)
+            channel, body = Channel.GIFT, None
+            content = [recipient, gift.sku, str(gift.amount), gift.currency, gift.note]
+        case _:
+            assert_never(request)
+    return NewMessage(
+        id=MessageId(id),
+        channel=channel,
+        priority=_priority(request.priority, priority),
+        recipient=recipient,
+        body=body,
+        gift=gift,
+        idempotency_key=_key(request.idempotency_key, required=channel is Channel.GIFT),
+        fingerprint=fingerprint(channel, content),
+        tags=_tags(request.tags),
+        due_at=due_at,
+        expires_at=expires_at,
+        max_attempts=intake.max_attempts,
+        created_at=now,
+    )
+
+
+def fingerprint(channel: Channel, content: list[str]) -> str:
+    """Digest what the recipient gets, so that a reused key with other content is seen.
+
+    Schedule, priority and tags are not content: sending the same thing at another time is the same thing.
+    """
+    return hashlib.sha256(json.dumps([channel.value, *content], ensure_ascii=True).encode()).hexdigest()
+
+
+def _body(text: str) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidMessage("body", "is empty; give the text of the SMS")
+    _check_text("body", text)
+    counted = segments(text)
+    if counted.parts > MAX_PARTS:
+        raise InvalidMessage(
+            "body", f"takes {counted.parts} SMS parts in {counted.encoding.value}; shorten it to {MAX_PARTS} or fewer"
+        )
+    return text
+
+
+def _gift(request: Gift) -> GiftContent:
+    if not isinstance(request.sku, str) or not re.fullmatch(r"[\x21-\x7e]{1,64}", request.sku):
+        raise InvalidMessage("sku", "is not 1 to 64 printable ASCII characters without spaces; see the catalogue")
+    if not isinstance(request.note, str) or len(request.note) > 500:
+        raise InvalidMessage("note", "is longer than 500 characters; shorten it")
+    _check_text("note", request.note)
+    currency = parse_currency(request.currency)
+    return GiftContent(
+        sku=request.sku, amount=parse_amount(request.amount, currency), currency=currency, note=request.note
+    )
+
+
+def _check_text(name: str, text: str) -> None:
+    if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise InvalidMessage(name, "holds a NUL or half a surrogate pair, which no API takes; remove it")
+
+
+def _key(key: str | None, *, required: bool) -> str | None:
+    if key is None and not required:
+        return None
+    if not isinstance(key, str) or not re.fullmatch(r"[\x20-\x7e]{1,200}", key) or not key.strip():
+        why = "a gift is money, so it needs one: " if required else ""
+        raise InvalidMessage("idempotency_key", f"{why}give 1 to 200 printable ASCII characters, e.g. 'order-4711'")
+    return key
+
+
+def _priority(value: str | None, default: Priority) -> Priority:
+    try:
+        return default if value is None else Priority(value)
+    except ValueError:
+        raise InvalidMessage("priority", f"{value!r} is not one of transactional, bulk") from None
+
+
+def _tags(tags: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(tags, str):
+        raise InvalidMessage("tags", f"is one text; give a list of texts, e.g. [{tags!r}]")
+    kept = tuple(dict.fromkeys(tags))
+    for tag in kept:
+        if not isinstance(tag, str) or not re.fullmatch(r"[\w.:/-]{1,64}", tag):
+            raise InvalidMessage("tags", f"{tag!r} is not 1 to 64 letters, digits or any of . : / _ -")
+    if len(kept) > 20:
+        raise InvalidMessage("tags", f"has {len(kept)} tags; 20 are the most")
+    return kept
+
+
+def _schedule(
+    due_at: datetime | None, expires_at: datetime | None, *, now: datetime, life: timedelta
+) -> tuple[datetime, datetime]:
+    for name, moment in (("due_at", due_at), ("expires_at", expires_at)):
+        if moment is not None and (not isinstance(moment, datetime) or moment.utcoffset() is None):
+            raise InvalidMessage(name, f"{moment} has no time zone; give an aware datetime, e.g. datetime.now(UTC)")
+    due = now if due_at is None else max(now, due_at.astimezone(now.tzinfo))
+    expires = due + life if expires_at is None else expires_at.astimezone(now.tzinfo)
+    if expires <= now:
+        raise InvalidMessage("expires_at", f"{expires:%Y-%m-%d %H:%M:%S %Z} is past; give a moment to come")
+    if due >= expires:
+        raise InvalidMessage("due_at", f"{due:%Y-%m-%d %H:%M:%S %Z} is not before expires_at: it could never be sent")
+    return due, expires

@@ -1,0 +1,39 @@
+"""Rates as people write them: ``50/s``, ``600/m``, ``50/s burst 10``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_FORM = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(s|m|h)(?:\s+burst\s+(\d+))?\s*\Z")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """A ceiling: messages per second, and how many may go at once after a pause."""
+
+    per_second: float
+    burst: int
+
+    def __post_init__(self) -> None:
+        if self.per_second <= 0 or self.burst < 1:
+            raise ValueError("a rate is more than zero and its burst at least one")
+
+    def __str__(self) -> str:
+        return f"{self.per_second:g}/s burst {self.burst}"
+
+
+def parse_rate(text: str) -> Rate:
+    """Read a rate. Without ``burst N`` a tenth of a second's worth may go at once, at least one.
+
+    :raises ValueError: with a sentence that shows the form.
+
+    >>> parse_rate("600/m"), parse_rate("50/s burst 10")
+    (Rate(per_second=10.0, burst=1), Rate(per_second=50.0, burst=10))
+    """
+    match = _FORM.match(text)
+    if match is None or float(match[1]) == 0 or match[3] == "0":
+        raise ValueError(f"{text!r} is not a rate; write it as 50/s, 600/m or 50/s burst 10")
+    per_second = float(match[1]) / _SECONDS[match[2]]
+    return Rate(per_second=per_second, burst=int(match[3]) if match[3] else max(1, int(per_second / 10)))

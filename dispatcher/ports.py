@@ -1,0 +1,239 @@
+"""The few seams of the engine: what it needs from the outside, each with real implementations below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from dispatcher.domain.attempt import Claimed, Sent, Settlement
+from dispatcher.domain.identity import MessageId
+from dispatcher.domain.message import Channel
+from dispatcher.domain.outcome import Outcome
+
+
+class Clock(Protocol):
+    """Time as the ledger counts it, and a clock that never jumps for waits."""
+
+    def now(self) -> datetime:
+        """Return the present moment, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds from some fixed point; only differences mean anything."""
+        ...
+
+
+class Bell(Protocol):
+    """Tells the workers that something is due. Best effort: a lost or doubled ring changes nothing but a delay."""
+
+    def ring(self) -> bool:
+        """Ring, within a second at the most, and say whether it could be heard (never raises)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permits:
+    """How many messages may leave now, or how long to wait and why."""
+
+    count: int
+    wait: timedelta = timedelta(0)
+    """When ``count`` is zero: after which time asking again makes sense."""
+    reason: str | None = None
+    """When ``count`` is zero: ``rate``, ``throttled`` (429) or ``breaker``."""
+    probe: bool = False
+    """The breaker is half open: this single permit is to find out whether the API is back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelReport:
+    """What a batch of outcomes says about a channel."""
+
+    healthy: int = 0
+    """Answers that show the API working."""
+    sick: int = 0
+    """Outcomes that feed the breaker."""
+    throttled: timedelta | None = None
+    """The longest Retry-After among the 429s of the batch, if there were any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitState:
+    """A channel's limits as an operator reads them."""
+
+    configured_rate: float
+    """Messages per second, the ceiling."""
+    effective_rate: float
+    """What the ceiling is lowered to after 429s."""
+    blocked_for: timedelta
+    """How long a Retry-After still holds the channel; zero if none does."""
+    breaker: str
+    """``closed``, ``open`` or ``half_open``."""
+    breaker_wait: timedelta
+    """How long until the open breaker lets a probe through."""
+
+
+class Limiter(Protocol):
+    """Fleet-wide permits: rate, 429 pauses and the breaker, all on Redis' clock."""
+
+    def reserve(self, channel: Channel, want: int) -> Permits:
+        """Take up to ``want`` permits that may be used at once. Never raises: without Redis it grants a safe share."""
+        ...
+
+    def give_back(self, channel: Channel, count: int) -> None:
+        """Return permits for which there was nothing to send."""
+        ...
+
+    def report(self, channel: Channel, report: ChannelReport) -> None:
+        """Tell what a batch of answers says: feeds the breaker and adapts the rate."""
+        ...
+
+    def state(self, channel: Channel) -> LimitState:
+        """Read the channel's limits.
+
+        :raises BrokerUnavailable: Redis cannot be reached.
+        """
+        ...
+
+    def clear(self, channel: Channel) -> None:
+        """Lift a 429 pause, close the breaker and restore the configured rate.
+
+        :raises BrokerUnavailable: Redis cannot be reached.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """An access token in use."""
+
+    value: str = field(repr=False)
+    generation: int
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenState:
+    """The shared token as an operator reads it; never its value."""
+
+    generation: int | None
+    age: timedelta | None
+    expires_in: timedelta | None
+    refresh_in: timedelta | None
+    """When the next mint ahead of expiry is due."""
+    scopes: frozenset[str]
+    cooling_for: timedelta
+    """How long nobody asks for a token after failed mints; zero if not cooling."""
+    problem: str | None
+    """Why minting failed last, in words."""
+
+
+class TokenSource(Protocol):
+    """The access token, shared by the fleet."""
+
+    def token(self, scope: str) -> Token:
+        """Return a token that was granted ``scope`` and is still good; no Redis call while the present one is.
+
+        :raises TokenUnavailable: none can be had now; its ``retry_after`` says when to ask again.
+        """
+        ...
+
+    def retire(self, generation: int) -> None:
+        """Give up the token that the API refused, and never a newer one."""
+        ...
+
+    def state(self) -> TokenState:
+        """Read the shared token's state.
+
+        :raises BrokerUnavailable: Redis cannot be reached.
+        """
+        ...
+
+
+class Transport(Protocol):
+    """Carries claimed messages to the API, many at a time, and hands the outcomes back as they complete."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls have been started and not yet handed back by ``finished``."""
+        ...
+
+    def start(self, messages: Sequence[Claimed], token: Token) -> None:
+        """Start one call for each message; returns at once."""
+        ...
+
+    def finished(self, *, wait: timedelta) -> list[Sent]:
+        """Return the calls that have completed; waits for the first one at the most ``wait``."""
+        ...
+
+    def probe(self, token: Token) -> Outcome:
+        """Ask the API whether it works and takes the token, without sending anything."""
+        ...
+
+    def close(self) -> None:
+        """Give up threads and connections; calls still in flight are abandoned."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRequest:
+    """What a pump asks of the ledger."""
+
+    channel: Channel
+    count: int
+    """At the most this many."""
+    bulk: int
+    """How many of them bulk gets before transactional: its reserved share."""
+    bulk_limit: int
+    """The most that bulk may take in all."""
+    worker: str
+    now: datetime
+    lease: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What waits on one channel, as far as the clock needs to know."""
+
+    channel: Channel
+    waiting: bool
+    """Something is due now and the channel is not paused."""
+
+
+class Ledger(Protocol):
+    """The SQL ledger as the engine sees it. Every method is one short transaction.
+
+    All raise LedgerUnavailable when the database cannot be reached or stays locked.
+    """
+
+    def claim(self, request: ClaimRequest) -> list[Claimed]:
+        """Take messages that are due: leased to the worker, committed before this returns."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
+        """Record attempts and what follows, by compare-and-set on the lease.
+
+        :return: the messages whose state was set; for the others a newer holder exists and only the attempt is kept.
+        """
+        ...
+
+    def renew(self, messages: Iterable[Claimed], *, until: datetime) -> None:
+        """Prolong the leases of messages that are still in flight."""
+        ...
+
+    def lost_leases(self, *, now: datetime, limit: int) -> list[Claimed]:
+        """Return messages whose lease ran out, for the sweep to settle as in doubt."""
+        ...
+
+    def expire(self, *, now: datetime, limit: int) -> int:
+        """Give up messages whose time is over; returns how many."""
+        ...
+
+    def due(self, *, now: datetime) -> list[Due]:
+        """Say for each channel whether something waits that could go now."""
+        ...
+
+    def pause(self, channel: Channel, *, by: str, reason: str, until: datetime | None, now: datetime) -> None:
+        """Stop a channel at the next claim, everywhere. An operator's pause is never shortened by another."""
+        ...

@@ -1,0 +1,223 @@
+"""Every setting: its name, its default and one line of help. Environment ``DISPATCHER_…``, ``.env``, or a file each."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from dispatcher.domain.errors import SettingsError
+from dispatcher.domain.rate import Rate, parse_rate
+
+PREFIX = "DISPATCHER_"
+EMBEDDED_FILE = "embedded.env"
+"""Where ``dispatcher up`` leaves the addresses of what it started, under HOME, for other terminals to find."""
+
+
+def _default_home() -> Path:
+    return Path(os.environ.get("DISPATCHER_HOME") or Path.home() / ".dispatcher")
+
+
+class Settings(BaseSettings):
+    """All settings, checked against each other. ``repr`` hides the secrets."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=_default_home, description="Folder where embedded data and the spool live.")
+    ledger_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="SQLAlchemy URL of the ledger: postgresql+psycopg://… in production; default SQLite under HOME.",
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis 7+ or Valkey 8+: broker, token, limits. A database number of its own, noeviction.",
+    )
+    api_base_url: str = Field(default="", description="The remote API's base URL, e.g. https://api.example.com.")
+    client_id: str = Field(default="", description="OAuth2 client id.")
+    client_secret: SecretStr = Field(default=SecretStr(""), description="OAuth2 client secret; best from a file.")
+    scopes: str = Field(default="write gifting:send", description="Scopes to ask for, separated by spaces.")
+    token_path: str = Field(default="/oauth2/token", description="Path of the token call under the base URL.")
+    sms_path: str = Field(default="/sendSMS", description="Path of the SMS call under the base URL.")
+    gift_path: str = Field(default="/gifting/send", description="Path of the gift call under the base URL.")
+    probe_path: str = Field(default="/test-oauth2", description="Path that answers whether a token works.")
+    sms_rate: str = Field(default="100/s", description="Ceiling for SMS, fleet-wide: 50/s, 600/m, 50/s burst 10.")
+    gift_rate: str = Field(default="10/s", description="Ceiling for gifts, fleet-wide; same form.")
+    concurrency: int = Field(default=64, ge=1, le=1024, description="Requests in flight per worker process.")
+    processes: int = Field(default=2, ge=1, le=64, description="Worker processes that one `dispatcher worker` starts.")
+    transport: Literal["requests", "aiohttp"] = Field(default="requests", description="HTTP client that sends.")
+    max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts that may reach the API before dead.")
+    connect_timeout: float = Field(default=3.05, gt=0, le=60, description="Seconds to connect, TLS included.")
+    read_timeout: float = Field(default=15, gt=0, le=120, description="Seconds to the end of the answer, in all.")
+    lease_seconds: float = Field(
+        default=60, gt=0, le=3600, description="Life of a claim; longer than the HTTP deadline."
+    )
+    slice_seconds: float = Field(default=5, gt=0, le=60, description="How long a pump claims before it hands over.")
+    bulk_share: float = Field(default=0.1, ge=0, le=0.9, description="Share of claims that bulk keeps under load.")
+    gift_not_carried_out: str = Field(
+        default="",
+        description="HTTP statuses or error codes of gift failures that the provider guarantees were not carried out.",
+    )
+    configuration_pause: float = Field(
+        default=300, gt=0, description="Seconds that a channel stays paused after a configuration fault, then tries."
+    )
+    proxy: str = Field(default="", description="HTTP proxy for the API; the environment's proxies are not used.")
+    ca_bundle: str = Field(default="", description="File of CA certificates for the API instead of the public ones.")
+    allow_http: bool = Field(default=False, description="Allow plain http:// to an API that is not on this machine.")
+    region: str = Field(default="", description="Country (ISO 3166) for numbers in national form; empty: E.164 only.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least severe log.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, NAME_FILE, .env, and what `dispatcher up` left."""
+        return init_settings, env_settings, _NamedFiles(settings_cls), dotenv_settings, _Embedded(settings_cls)
+
+    @field_validator("sms_rate", "gift_rate")
+    @classmethod
+    def _is_a_rate(cls, value: str) -> str:
+        parse_rate(value)
+        return value
+
+    @field_validator("api_base_url")
+    @classmethod
+    def _is_a_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} is not a URL; write it as https://api.example.com")
+        return value.rstrip("/")
+
+    @field_validator("token_path", "sms_path", "gift_path", "probe_path")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        if not value.startswith("/"):
+            raise ValueError(f"{value!r} is not a path; it begins with a slash")
+        return value
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        if self.lease_seconds < self.http_deadline.total_seconds() + 5:
+            raise ValueError(
+                f"DISPATCHER_LEASE_SECONDS ({self.lease_seconds:g}) must be at least 5 s longer than the HTTP deadline, "
+                f"CONNECT_TIMEOUT + READ_TIMEOUT ({self.http_deadline.total_seconds():g}): else a message would be "
+                "given to another worker while its request is under way"
+            )
+        return self
+
+    @property
+    def http_deadline(self) -> timedelta:
+        """The longest that one call can take: connect and read together."""
+        return timedelta(seconds=self.connect_timeout + self.read_timeout)
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's URL, secrets included."""
+        return self.ledger_url.get_secret_value() or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def rates(self) -> tuple[Rate, Rate]:
+        """The ceilings of SMS and gifts."""
+        return parse_rate(self.sms_rate), parse_rate(self.gift_rate)
+
+    @property
+    def scope_set(self) -> frozenset[str]:
+        """The scopes to ask for."""
+        return frozenset(self.scopes.split())
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from arguments, environment and files.
+
+    :raises SettingsError: one sentence for each setting that is wrong or unknown.
+    """
+    unknown = _unknown_names(os.environ)
+    if unknown:
+        raise SettingsError("\n".join(unknown))
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_complaint(dict(each)) for each in error.errors())) from None
+
+
+def known_names() -> dict[str, str]:
+    """Return each environment variable with its line of help, in the order of the source."""
+    return {PREFIX + name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
+
+
+def _unknown_names(environment: Mapping[str, str]) -> list[str]:
+    known = known_names()
+    complaints = []
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known and name.removesuffix("_FILE") not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; `docs/settings.md` lists them all"
+            complaints.append(f"{name}: there is no such setting{hint}")
+    return complaints
+
+
+def _complaint(error: dict[str, Any]) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
+    return f"{name}: {message}" if error["loc"] else message
+
+
+class _NamedFiles(PydanticBaseSettingsSource):
+    """``DISPATCHER_CLIENT_SECRET_FILE=/run/secrets/x`` reads the setting from that file, as container secrets want."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+        if path is None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text().strip(), field_name, False
+        except OSError as error:
+            raise SettingsError(f"{PREFIX}{field_name.upper()}_FILE: cannot read {path}: {error.strerror}") from None
+
+    def __call__(self) -> dict[str, Any]:
+        return _given(self)
+
+
+class _Embedded(PydanticBaseSettingsSource):
+    """What a running ``dispatcher up`` wrote, so that the next terminal needs no settings at all."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self._values.get(PREFIX + field_name.upper()), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        self._values = read_embedded(_default_home())
+        return _given(self)
+
+
+def _given(source: PydanticBaseSettingsSource) -> dict[str, Any]:
+    found = {name: source.get_field_value(field, name)[0] for name, field in source.settings_cls.model_fields.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def read_embedded(home: Path) -> dict[str, str]:
+    """Return what ``dispatcher up`` wrote under ``home``; nothing once the process that wrote it is gone."""
+    try:
+        lines = (home / EMBEDDED_FILE).read_text().splitlines()
+    except OSError:
+        return {}
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
+    return values if _alive(values.pop("PID", "")) else {}
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
