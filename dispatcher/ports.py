@@ -218,7 +218,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def renew(self, messages: Iterable[Claimed], *, until: datetime) -> None:
+    def renew(self, messages: Iterable[Claimed], *, now: datetime, until: datetime) -> None:
         """Prolong the leases of messages that are still in flight."""
         ...
 

@@ -34,6 +34,8 @@ class Claimed:
     gift: GiftContent | None
     campaign_id: UUID | None
     lease: LeaseToken
+    lease_expires_at: datetime
+    """Past this the message may be somebody else's: a request that has not left by then must not leave."""
     attempts_made: int
     max_attempts: int
     calls_made: int
@@ -63,9 +65,39 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """A call with its outcome and what follows from it: one attempt row and one state change."""
+    """A call with its outcome and what follows from it: one attempt row and one state change.
+
+    It holds no recipient and no content, so that it may be spooled to a file while the ledger is away.
+    """
 
     attempt_id: AttemptId
-    sent: Sent
-    decision: Decision
+    message_id: MessageId
+    lease: LeaseToken
+    trigger: Trigger
     worker: str
+    started_at: datetime
+    latency: timedelta
+    token_generation: int | None
+    outcome: Outcome
+    decision: Decision
+
+    @property
+    def finished_at(self) -> datetime:
+        """When the answer was complete or the call was given up."""
+        return self.started_at + self.latency
+
+
+def settlement(sent: Sent, decision: Decision, *, attempt_id: AttemptId, worker: str) -> Settlement:
+    """Join a call with the decision about it."""
+    return Settlement(
+        attempt_id=attempt_id,
+        message_id=sent.message.id,
+        lease=sent.message.lease,
+        trigger=sent.message.trigger,
+        worker=worker,
+        started_at=sent.started_at,
+        latency=sent.latency,
+        token_generation=sent.token_generation,
+        outcome=sent.outcome,
+        decision=decision,
+    )

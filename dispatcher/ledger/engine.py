@@ -1,0 +1,147 @@
+"""One SQLAlchemy engine per database, set up for what each of the two can promise."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from dispatcher.domain.errors import LedgerUnavailable, SettingsError
+
+READ_ONLY = "dispatcher_read_only"
+"""Execution option of a connection that only reads: on SQLite it then takes no write lock."""
+
+BUSY_TIMEOUT_MS = 10_000
+
+
+def make_engine(url: str, *, pool_size: int = 2) -> Engine:
+    """Open the ledger's database lazily.
+
+    SQLite gets ``synchronous=FULL``, ``BEGIN IMMEDIATE`` for writers and a busy timeout. PostgreSQL gets a connect
+    timeout and a check of pooled connections, so that a restart of the server costs one retry and not an error.
+
+    :raises SettingsError: the URL is malformed or names a database that is not supported.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SettingsError("DISPATCHER_LEDGER_URL: is not a database URL; see docs/settings.md") from None
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(url, parsed.database, pool_size)
+    if parsed.get_backend_name() == "postgresql":
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        try:
+            return create_engine(
+                parsed,
+                pool_size=pool_size,
+                max_overflow=8,
+                pool_pre_ping=True,
+                pool_timeout=10,
+                connect_args={"connect_timeout": 5, "application_name": "dispatcher"},
+            )
+        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            raise SettingsError(f"DISPATCHER_LEDGER_URL: {error}; use postgresql+psycopg://…") from None
+    raise SettingsError(
+        f"DISPATCHER_LEDGER_URL: {parsed.get_backend_name()} is not supported; use postgresql+psycopg:// or sqlite:///"
+    )
+
+
+def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> bool:
+    """Say whether this SQLite may run a write-ahead log under several processes.
+
+    Before 3.51.3 (but for 3.50.7 and 3.44.6) two processes that write and checkpoint at the same moment can
+    corrupt the database (sqlite.org/wal.html, "The WAL-reset bug").
+
+    >>> wal_is_safe((3, 40, 1)), wal_is_safe((3, 50, 7)), wal_is_safe((3, 51, 3))
+    (False, True, True)
+    """
+    if version >= (3, 51, 3):
+        return True
+    return (3, 50, 7) <= version < (3, 51, 0) or (3, 44, 6) <= version < (3, 45, 0)
+
+
+def _sqlite(url: str, database: str | None, pool_size: int) -> Engine:
+    if not database or database == ":memory:":
+        raise SettingsError("DISPATCHER_LEDGER_URL: a SQLite ledger needs a file, e.g. sqlite:////var/lib/x/ledger.db")
+    Path(database).absolute().parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, pool_size=pool_size, max_overflow=8, pool_timeout=10)
+    journal = "WAL" if wal_is_safe() else "TRUNCATE"
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, or SQLAlchemy's and ours would disagree
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        cursor.execute(f"PRAGMA journal_mode={journal}")
+        cursor.execute("PRAGMA synchronous=FULL")  # a gift's guard must survive a power cut
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA temp_store=MEMORY")
+        cursor.execute("PRAGMA cache_size=-16000")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A deferred transaction that reads and then writes fails at once when another wrote in between.
+        reads = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Run one short write transaction.
+
+    :raises LedgerUnavailable: the database cannot be reached, or stayed locked past the busy timeout.
+    """
+    with reachable(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Run one read transaction that blocks no writer longer than it must.
+
+    :raises LedgerUnavailable: as for ``transaction``.
+    """
+    with reachable(), engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+        yield connection
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turn a driver's many words for "not there" into one error of ours, without the statement's parameters."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise LedgerUnavailable(f"no free connection to the ledger: {error}") from None
+    except DBAPIError as error:
+        if _is_away(error):
+            reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+            raise LedgerUnavailable(f"the ledger cannot be used now: {reason}") from None
+        raise
+
+
+def _is_away(error: DBAPIError) -> bool:
+    if error.connection_invalidated or isinstance(error.orig, sqlite3.OperationalError):
+        return "no such table" not in str(error.orig)
+    return type(error.orig).__name__ in {
+        "OperationalError",
+        "InterfaceError",
+        "ConnectionTimeout",
+        "AdminShutdown",
+        "CrashShutdown",
+        "CannotConnectNow",
+        "QueryCanceled",
+        "LockNotAvailable",
+        "DeadlockDetected",
+        "SerializationFailure",
+    }

@@ -1,0 +1,103 @@
+"""Into the ledger: a message exists once its row commits. Keys make a repeated call harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import Session
+
+from dispatcher.domain.errors import IdempotencyConflict, LedgerUnavailable
+from dispatcher.domain.identity import MessageId
+from dispatcher.domain.message import GiftContent, NewMessage
+from dispatcher.domain.state import State
+from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.upsert import insert_into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueued:
+    """Where a message went: its own new row, or the row that already had its key."""
+
+    id: MessageId
+    state: State
+    duplicate: bool
+
+
+def enqueue(connection: Connection | Session, messages: Sequence[NewMessage], *, source: str) -> list[Enqueued]:
+    """Insert messages in the transaction that is open, and say for each, in order, which row it is now.
+
+    The unique index decides about keys, so two callers at once cannot both win. A message whose id is there already
+    (a sealed message delivered twice) counts as a duplicate too.
+
+    :raises IdempotencyConflict: a key belongs to other content; ``position`` says which message it was. The caller
+        rolls back.
+    """
+    insert = insert_into(connection, MessageRow).on_conflict_do_nothing().returning(MessageRow.id)
+    inserted = set(connection.execute(insert, [as_row(message, source=source) for message in messages]).scalars())
+    if len(inserted) == len(messages):
+        return [Enqueued(id=message.id, state=State.QUEUED, duplicate=False) for message in messages]
+    return _resolve(connection, messages, inserted)
+
+
+def as_row(message: NewMessage, *, source: str) -> dict[str, Any]:
+    """Write a checked message as the values of its row."""
+    return {
+        "id": message.id,
+        "channel": message.channel.value,
+        "priority": message.priority.value,
+        "state": State.QUEUED.value,
+        "recipient": str(message.recipient),
+        "body": message.body,
+        "gift": None if message.gift is None else gift_to_json(message.gift),
+        "idempotency_key": message.idempotency_key,
+        "fingerprint": message.fingerprint,
+        "campaign_id": message.campaign_id,
+        "tags": list(message.tags),
+        "source": source,
+        "due_at": message.due_at,
+        "expires_at": message.expires_at,
+        "max_attempts": message.max_attempts,
+        "created_at": message.created_at,
+        "updated_at": message.created_at,
+    }
+
+
+def gift_to_json(gift: GiftContent) -> dict[str, str]:
+    """Write a gift as JSON; the amount stays a text, since JSON numbers are not exact."""
+    return {name: str(value) for name, value in asdict(gift).items()}
+
+
+def gift_from_json(value: dict[str, str]) -> GiftContent:
+    """Read a gift back, exactly as it was written."""
+    return GiftContent(
+        sku=value["sku"], amount=Decimal(value["amount"]), currency=value["currency"], note=value.get("note", "")
+    )
+
+
+def _resolve(connection: Connection | Session, messages: Sequence[NewMessage], inserted: set[UUID]) -> list[Enqueued]:
+    keys = [m.idempotency_key for m in messages if m.id not in inserted and m.idempotency_key is not None]
+    ids = [m.id for m in messages if m.id not in inserted]
+    columns = select(MessageRow.id, MessageRow.state, MessageRow.fingerprint, MessageRow.idempotency_key)
+    rows = connection.execute(columns.where(MessageRow.idempotency_key.in_(keys) | MessageRow.id.in_(ids))).all()
+    by_key = {row.idempotency_key: row for row in rows if row.idempotency_key is not None}
+    by_id = {row.id: row for row in rows}
+    receipts = []
+    for position, message in enumerate(messages):
+        if message.id in inserted:
+            receipts.append(Enqueued(id=message.id, state=State.QUEUED, duplicate=False))
+            continue
+        row = by_key.get(message.idempotency_key) if message.idempotency_key else None
+        row = row or by_id.get(message.id)
+        if row is None:
+            raise LedgerUnavailable(
+                "an idempotency key is being used by a transaction that this one cannot see yet; try once more"
+            )
+        if row.fingerprint != message.fingerprint:
+            raise IdempotencyConflict(message.idempotency_key or str(message.id), row.id, position=position)
+        receipts.append(Enqueued(id=MessageId(row.id), state=State(row.state), duplicate=True))
+    return receipts

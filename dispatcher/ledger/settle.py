@@ -1,0 +1,121 @@
+"""Record what attempts came to: one group commit for a whole batch, by compare-and-set on each lease.
+
+An answer whose lease was lost still counts while the message is in doubt: it is the evidence that resolves it. In any
+other case a newer holder exists; then only the attempt is kept, and the state stays as that holder left it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection, exists, insert, select, text, update
+
+from dispatcher.domain.attempt import Settlement
+from dispatcher.domain.identity import MessageId
+from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.domain.state import State
+from dispatcher.ledger.tables import AttemptRow, MessageRow
+from dispatcher.ledger.types import as_text
+
+
+def _load(name: str) -> list[Any]:
+    lines = files("dispatcher.ledger").joinpath("sql", name).read_text().splitlines()
+    script = "\n".join(line for line in lines if not line.startswith("--"))
+    return [text(statement) for statement in script.split(";")]
+
+
+_SETTLE = {"postgresql": _load("settle.postgresql.sql"), "sqlite": _load("settle.sqlite.sql")}
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
+    """Record a batch and return the messages whose state it set."""
+    now = max(settlement.finished_at for settlement in settlements)
+    rows = {settlement.message_id: _as_json(settlement) for settlement in settlements}
+    set_states, *append = _SETTLE[connection.dialect.name]
+    found = connection.execute(set_states, {"settlements": _dump(rows.values()), "now": as_text(now)})
+    taken = frozenset(MessageId(_as_uuid(row[0])) for row in found)
+    for statement in append:
+        connection.execute(statement, {"settlements": _dump(rows[message] for message in taken)})
+    for late in settlements:
+        if late.message_id not in taken:
+            _keep_evidence(connection, late)
+    return taken
+
+
+def _dump(rows: Iterable[dict[str, Any]]) -> str:
+    return orjson.dumps(list(rows)).decode()
+
+
+def _keep_evidence(connection: Connection, late: Settlement) -> None:
+    """Append the attempt alone, once, whatever became of the message since."""
+    recorded = exists(select(AttemptRow.id).where(AttemptRow.id == late.attempt_id))
+    number = connection.execute(
+        update(MessageRow)
+        .where(MessageRow.id == late.message_id, ~recorded)
+        .values(calls_made=MessageRow.calls_made + 1)
+        .returning(MessageRow.calls_made)
+    ).scalar()
+    if number is not None:
+        row = attempt_row(late) | {"number": number, "next_due_at": None}
+        row["why_next"] = "the lease had run out: kept as evidence, the state is another's"
+        connection.execute(insert(AttemptRow), row)
+
+
+def attempt_row(settlement: Settlement) -> dict[str, Any]:
+    """Write an attempt as the values of its row; its number is the ledger's to give."""
+    outcome, decision = settlement.outcome, settlement.decision
+    return {
+        "id": settlement.attempt_id,
+        "message_id": settlement.message_id,
+        "trigger": settlement.trigger.value,
+        "worker": settlement.worker,
+        "started_at": settlement.started_at,
+        "finished_at": settlement.finished_at,
+        "outcome": outcome.kind.value,
+        "http_status": outcome.http_status,
+        "error": outcome.error,
+        "error_description": outcome.error_description,
+        "retry_after_s": None if outcome.retry_after is None else outcome.retry_after.total_seconds(),
+        "provider_id": outcome.provider_id,
+        "latency_ms": round(settlement.latency.total_seconds() * 1000),
+        "token_generation": settlement.token_generation,
+        "response": outcome.response,
+        "next_due_at": decision.due_at,
+        "why_next": decision.why,
+    }
+
+
+def _as_json(settlement: Settlement) -> dict[str, Any]:
+    outcome, decision = settlement.outcome, settlement.decision
+    row = attempt_row(settlement)
+    refused = settlement.token_generation if outcome.kind is OutcomeKind.UNAUTHORIZED else None
+    return row | {
+        "id": str(settlement.message_id),
+        "lease": str(settlement.lease),
+        "attempt_id": str(settlement.attempt_id),
+        "started_at": as_text(settlement.started_at),
+        "finished_at": as_text(settlement.finished_at),
+        "next_due_at": as_text(decision.due_at),
+        "state": decision.state.value,
+        "spent": int(decision.spends),
+        "doubtful": int(decision.doubtful),
+        "refused_generation": refused,
+        "accepted": int(decision.state is State.ACCEPTED),
+        # A gift may be sent again only once it is certain that it was not carried out.
+        "free": int(decision.state in (State.QUEUED, State.DEAD)),
+        "last_error": None if outcome.kind is OutcomeKind.ACCEPTED else _in_words(settlement),
+    }
+
+
+def _in_words(settlement: Settlement) -> str:
+    outcome = settlement.outcome
+    parts = (str(outcome.http_status) if outcome.http_status else None, outcome.error, outcome.error_description)
+    return " ".join(part for part in parts if part) or outcome.kind.value
+
+
+def _as_uuid(value: object) -> UUID:
+    return value if isinstance(value, UUID) else UUID(str(value))

@@ -1,0 +1,47 @@
+-- Settle a batch of attempts in one statement.
+-- :settlements  JSON array of objects, one for each attempt (see settle.py)
+-- :now          the moment of settling, UTC text
+-- Returns the ids of the messages whose state was set; the others had lost their lease.
+WITH incoming AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(CAST(:settlements AS json)) AS i (
+        id uuid, lease uuid, attempt_id uuid, "trigger" text, worker text, started_at timestamp, finished_at timestamp,
+        outcome text, http_status smallint, error text, error_description text, retry_after_s double precision,
+        provider_id text, latency_ms integer, token_generation bigint, response text, next_due_at timestamp,
+        why_next text, state text, spent smallint, doubtful smallint, refused_generation bigint, accepted smallint,
+        free smallint, last_error text
+    )
+), settled AS (
+    UPDATE dispatcher_messages m SET
+        state = i.state,
+        due_at = COALESCE(i.next_due_at AT TIME ZONE 'UTC', m.due_at),
+        attempts_made = m.attempts_made + i.spent,
+        calls_made = m.calls_made + 1,
+        doubtful_sends = m.doubtful_sends + i.doubtful,
+        refused_generation = i.refused_generation,
+        "trigger" = 'auto',
+        lease_token = CASE WHEN i.state = 'in_doubt' THEN m.lease_token END,
+        lease_expires_at = NULL,
+        provider_id = COALESCE(i.provider_id, m.provider_id),
+        last_outcome = i.outcome,
+        last_error = i.last_error,
+        accepted_at = CASE WHEN i.accepted = 1 THEN i.finished_at AT TIME ZONE 'UTC' ELSE m.accepted_at END,
+        updated_at = CAST(:now AS timestamp) AT TIME ZONE 'UTC'
+    FROM incoming i
+    WHERE m.id = i.id AND m.lease_token = i.lease
+        AND (m.state = 'sending' OR (m.state = 'in_doubt' AND i.state <> 'in_doubt'))
+    RETURNING m.id, m.calls_made
+), attempted AS (
+    INSERT INTO dispatcher_attempts (
+        id, message_id, number, "trigger", worker, started_at, finished_at, outcome, http_status, error,
+        error_description, retry_after_s, provider_id, latency_ms, token_generation, response, next_due_at, why_next
+    )
+    SELECT
+        i.attempt_id, i.id, s.calls_made, i."trigger", i.worker, i.started_at AT TIME ZONE 'UTC',
+        i.finished_at AT TIME ZONE 'UTC', i.outcome, i.http_status, i.error, i.error_description, i.retry_after_s,
+        i.provider_id, i.latency_ms, i.token_generation, i.response, i.next_due_at AT TIME ZONE 'UTC', i.why_next
+    FROM incoming i JOIN settled s ON s.id = i.id
+), freed AS (
+    DELETE FROM dispatcher_gift_guards g USING incoming i, settled s
+    WHERE g.message_id = i.id AND s.id = i.id AND i.free = 1
+)
+SELECT id FROM settled

@@ -1,0 +1,115 @@
+"""The ledger as the engine uses it: each method one short transaction, none held while a request is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy import Engine, select, update
+
+from dispatcher.domain.attempt import Claimed, Settlement
+from dispatcher.domain.identity import MessageId
+from dispatcher.domain.message import Channel
+from dispatcher.domain.state import State
+from dispatcher.ledger import claim, pauses, settle
+from dispatcher.ledger.engine import make_engine, reading, transaction
+from dispatcher.ledger.tables import CampaignRow, MessageRow
+from dispatcher.ports import ClaimRequest, Due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlLedger:
+    """The ledger on SQLite or PostgreSQL. All methods raise LedgerUnavailable when it cannot be used now."""
+
+    engine: Engine
+    claims: claim.Claims = field(repr=False)
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open the ledger at a SQLAlchemy URL; connects at first use."""
+        return cls.on(make_engine(url))
+
+    @classmethod
+    def on(cls, engine: Engine) -> Self:
+        """Use an engine that exists already."""
+        return cls(engine=engine, claims=claim.Claims(engine))
+
+    def claim(self, request: ClaimRequest) -> list[Claimed]:
+        """Take messages that are due; the leases have committed when this returns."""
+        return self.claims.claim(request)
+
+    def settle(self, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
+        """Record attempts and what follows from them, in one group commit."""
+        if not settlements:
+            return frozenset()
+        with transaction(self.engine) as connection:
+            return settle.settle(connection, settlements)
+
+    def renew(self, messages: Iterable[Claimed], *, now: datetime, until: datetime) -> None:
+        """Prolong the leases of messages that are still in flight."""
+        held = list(messages)
+        if held:
+            with transaction(self.engine) as connection:
+                claim.renew(connection, held, now=now, until=until)
+
+    def lost_leases(self, *, now: datetime, limit: int) -> list[Claimed]:
+        """Return messages whose lease ran out, oldest first."""
+        with reading(self.engine) as connection:
+            return claim.lost_leases(connection, now=now, limit=limit)
+
+    def expire(self, *, now: datetime, limit: int) -> int:
+        """Give up queued messages whose time is over."""
+        overdue = (
+            select(MessageRow.id)
+            .where(MessageRow.state == State.QUEUED.value, MessageRow.expires_at <= now)
+            .order_by(MessageRow.expires_at)
+            .limit(limit)
+        )
+        with reading(self.engine) as connection:
+            ids = connection.execute(overdue).scalars().all()
+        if not ids:
+            return 0
+        give_up = (
+            update(MessageRow)
+            .where(MessageRow.id.in_(ids), MessageRow.state == State.QUEUED.value, MessageRow.expires_at <= now)
+            .values(state=State.EXPIRED.value, updated_at=now, last_error="its time was over before it could be sent")
+            .returning(MessageRow.id)
+        )
+        with transaction(self.engine) as connection:
+            return len(connection.execute(give_up).all())
+
+    def due(self, *, now: datetime) -> list[Due]:
+        """Say for each channel whether something waits that could go now."""
+        with reading(self.engine) as connection:
+            found = []
+            for channel in Channel:
+                running = (
+                    select(CampaignRow.id)
+                    .where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "running")
+                    .exists()
+                )
+                waiting = (
+                    select(MessageRow.id)
+                    .where(
+                        MessageRow.state == State.QUEUED.value,
+                        MessageRow.channel == channel.value,
+                        MessageRow.due_at <= now,
+                        MessageRow.expires_at > now,
+                        MessageRow.campaign_id.is_(None) | running,
+                        ~claim.paused(channel.value, now),
+                    )
+                    .limit(1)
+                )
+                found.append(Due(channel=channel, waiting=connection.execute(waiting).scalar() is not None))
+            return found
+
+    def pause(self, channel: Channel, *, by: str, reason: str, until: datetime | None, now: datetime) -> None:
+        """Stop a channel at the next claim, everywhere."""
+        with transaction(self.engine) as connection:
+            pauses.pause(connection, channel, by=by, reason=reason, until=until, now=now)
+
+    def close(self) -> None:
+        """Give up the pooled connections."""
+        self.engine.dispose()

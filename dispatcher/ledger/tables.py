@@ -1,0 +1,263 @@
+"""The ledger's tables. Their names and their columns', indexes' and constraints' are a contract: others query them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, MetaData, SmallInteger, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from dispatcher.domain.attempt import Trigger
+from dispatcher.domain.message import Channel, Priority
+from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.domain.state import State
+from dispatcher.ledger.types import Identifier, Json, UtcDateTime
+
+PREFIX = "dispatcher_"
+VERSION_TABLE = "dispatcher_alembic_version"
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Holds the metadata that migrations compare the database with."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        UUID: Identifier,
+        dict[str, Any]: Json,
+        list[str]: Json,
+    }
+
+
+def one_of(column: str, values: type[Channel | Priority | State | OutcomeKind | Trigger]) -> CheckConstraint:
+    """Let the database refuse any value that the enum does not have."""
+    listed = ", ".join(f"'{value.value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class MessageRow(Base):
+    """One SMS or gift to one recipient: what is wanted, where it stands, who holds it."""
+
+    __tablename__ = "dispatcher_messages"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(8))
+    priority: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(16))
+    recipient: Mapped[str] = mapped_column(String(20))
+    body: Mapped[str | None] = mapped_column(Text)
+    gift: Mapped[dict[str, Any] | None]
+    idempotency_key: Mapped[str | None] = mapped_column(String(200))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    campaign_id: Mapped[UUID | None] = mapped_column(ForeignKey("dispatcher_campaigns.id"))
+    tags: Mapped[list[str]]
+    source: Mapped[str] = mapped_column(String(16))
+    due_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    attempts_made: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    max_attempts: Mapped[int] = mapped_column(SmallInteger)
+    calls_made: Mapped[int] = mapped_column(server_default="0")
+    doubtful_sends: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    refused_generation: Mapped[int | None] = mapped_column(BigInteger)
+    trigger: Mapped[str] = mapped_column(String(8), server_default="auto")
+    lease_token: Mapped[UUID | None]
+    lease_expires_at: Mapped[datetime | None]
+    provider_id: Mapped[str | None] = mapped_column(String(200))
+    last_outcome: Mapped[str | None] = mapped_column(String(16))
+    last_error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    accepted_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        one_of("channel", Channel),
+        one_of("priority", Priority),
+        one_of("state", State),
+        one_of("trigger", Trigger),
+        CheckConstraint("(body IS NOT NULL) = (channel = 'sms')", name="body"),
+        CheckConstraint("(gift IS NOT NULL) = (channel = 'gift')", name="gift"),
+        CheckConstraint("channel <> 'gift' OR idempotency_key IS NOT NULL", name="gift_key"),
+        CheckConstraint("(lease_expires_at IS NOT NULL) = (state = 'sending')", name="lease"),
+        CheckConstraint("state <> 'sending' OR lease_token IS NOT NULL", name="lease_token"),
+        Index("uq_dispatcher_messages_idempotency_key", "idempotency_key", unique=True),
+        Index(
+            "uq_dispatcher_messages_campaign_id_recipient",
+            "campaign_id",
+            "recipient",
+            unique=True,
+            postgresql_where=text("campaign_id IS NOT NULL"),
+            sqlite_where=text("campaign_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_dispatcher_messages_claim",
+            "channel",
+            "priority",
+            "campaign_id",
+            "due_at",
+            "id",
+            postgresql_where=text("state = 'queued'"),
+            sqlite_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_dispatcher_messages_expiry",
+            "expires_at",
+            postgresql_where=text("state = 'queued'"),
+            sqlite_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_dispatcher_messages_lease",
+            "lease_expires_at",
+            postgresql_where=text("state = 'sending'"),
+            sqlite_where=text("state = 'sending'"),
+        ),
+        Index(
+            "ix_dispatcher_messages_attention",
+            "state",
+            "channel",
+            "updated_at",
+            "id",
+            postgresql_where=text("state IN ('in_doubt', 'dead', 'expired')"),
+            sqlite_where=text("state IN ('in_doubt', 'dead', 'expired')"),
+        ),
+        # Settled rows are written once or twice: room on the page keeps those updates cheap.
+        {"postgresql_with": {"fillfactor": "85"}},
+    )
+
+
+class AttemptRow(Base):
+    """One call that may have reached the API, appended when it settles."""
+
+    __tablename__ = "dispatcher_attempts"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("dispatcher_messages.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    trigger: Mapped[str] = mapped_column(String(8))
+    worker: Mapped[str] = mapped_column(String(100))
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    outcome: Mapped[str] = mapped_column(String(16))
+    http_status: Mapped[int | None] = mapped_column(SmallInteger)
+    error: Mapped[str | None] = mapped_column(String(100))
+    error_description: Mapped[str | None] = mapped_column(Text)
+    retry_after_s: Mapped[float | None]
+    provider_id: Mapped[str | None] = mapped_column(String(200))
+    latency_ms: Mapped[int]
+    token_generation: Mapped[int | None] = mapped_column(BigInteger)
+    response: Mapped[str | None] = mapped_column(Text)
+    next_due_at: Mapped[datetime | None]
+    why_next: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        one_of("outcome", OutcomeKind),
+        one_of("trigger", Trigger),
+        Index("uq_dispatcher_attempts_message_id_number", "message_id", "number", unique=True),
+    )
+
+
+class GiftGuardRow(Base):
+    """Refuses a second live send of a gift: inserted with the claim, deleted only with proof of "not carried out"."""
+
+    __tablename__ = "dispatcher_gift_guards"
+
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("dispatcher_messages.id", ondelete="CASCADE"), primary_key=True)
+    guarded_at: Mapped[datetime]
+
+
+class ChannelRow(Base):
+    """A channel's pause. No row or no ``paused_at``: open."""
+
+    __tablename__ = "dispatcher_channels"
+
+    channel: Mapped[str] = mapped_column(String(8), primary_key=True)
+    paused_at: Mapped[datetime | None]
+    paused_until: Mapped[datetime | None]
+    paused_by: Mapped[str | None] = mapped_column(String(100))
+    pause_reason: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (one_of("channel", Channel),)
+
+
+class CampaignRow(Base):
+    """A burst: one template to many recipients."""
+
+    __tablename__ = "dispatcher_campaigns"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    channel: Mapped[str] = mapped_column(String(8))
+    template: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    starts_at: Mapped[datetime | None]
+    send_window: Mapped[str | None] = mapped_column(String(200))
+    rate: Mapped[str | None] = mapped_column(String(50))
+    budget: Mapped[str | None] = mapped_column(String(50))
+    total: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        one_of("channel", Channel),
+        CheckConstraint(
+            "state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled')",
+            name="state",
+        ),
+        Index("ix_dispatcher_campaigns_state", "state", "channel"),
+    )
+
+
+class SuppressionRow(Base):
+    """A recipient that opted out of a channel."""
+
+    __tablename__ = "dispatcher_suppressions"
+
+    channel: Mapped[str] = mapped_column(String(8), primary_key=True)
+    recipient: Mapped[str] = mapped_column(String(20), primary_key=True)
+    reason: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+    __table_args__ = (one_of("channel", Channel),)
+
+
+class OperationRow(Base):
+    """A bulk operation that survives its operator's terminal: frozen filter, cursor, counts."""
+
+    __tablename__ = "dispatcher_operations"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    filter: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16))
+    cursor: Mapped[str | None] = mapped_column(String(100))
+    total: Mapped[int] = mapped_column(server_default="0")
+    done: Mapped[int] = mapped_column(server_default="0")
+    skipped: Mapped[int] = mapped_column(server_default="0")
+    actor: Mapped[str] = mapped_column(String(100))
+    reason: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """Who did what to what, and why."""
+
+    __tablename__ = "dispatcher_audit"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(100))
+    action: Mapped[str] = mapped_column(String(50))
+    subject: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[dict[str, Any]]
