@@ -24,6 +24,10 @@ class Clock(Protocol):
         """Return seconds from some fixed point; only differences mean anything."""
         ...
 
+    def sleep(self, wait: timedelta) -> None:
+        """Let time pass."""
+        ...
+
 
 class Bell(Protocol):
     """Tells the workers that something is due. Best effort: a lost or doubled ring changes nothing but a delay."""

@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     proxy: str = Field(default="", description="HTTP proxy for the API; the environment's proxies are not used.")
     ca_bundle: str = Field(default="", description="File of CA certificates for the API instead of the public ones.")
     allow_http: bool = Field(default=False, description="Allow plain http:// to an API that is not on this machine.")
+    enqueue_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Fernet key that opens messages which producers enqueue through the broker alone; empty: none may.",
+    )
     region: str = Field(default="", description="Country (ISO 3166) for numbers in national form; empty: E.164 only.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least severe log.")
 
@@ -108,7 +112,7 @@ class Settings(BaseSettings):
     def _agree(self) -> Settings:
         if self.lease_seconds < self.http_deadline.total_seconds() + 5:
             raise ValueError(
-                f"DISPATCHER_LEASE_SECONDS ({self.lease_seconds:g}) must be at least 5 s longer than the HTTP deadline, "
+                f"DISPATCHER_LEASE_SECONDS ({self.lease_seconds:g}) must be 5 s longer than the HTTP deadline, "
                 f"CONNECT_TIMEOUT + READ_TIMEOUT ({self.http_deadline.total_seconds():g}): else a message would be "
                 "given to another worker while its request is under way"
             )

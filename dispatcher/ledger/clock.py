@@ -38,3 +38,7 @@ class LedgerClock:
     def monotonic(self) -> float:
         """Return seconds from some fixed point; only differences mean anything."""
         return time.monotonic()
+
+    def sleep(self, wait: timedelta) -> None:
+        """Let time pass."""
+        time.sleep(wait.total_seconds())

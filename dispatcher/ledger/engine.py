@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from dispatcher.domain.errors import LedgerUnavailable, SettingsError
+from dispatcher.domain.errors import LedgerOutdated, LedgerUnavailable, SettingsError
 
 READ_ONLY = "dispatcher_read_only"
 """Execution option of a connection that only reads: on SQLite it then takes no write lock."""
@@ -124,15 +124,21 @@ def reachable() -> Iterator[None]:
     except PoolTimeout as error:
         raise LedgerUnavailable(f"no free connection to the ledger: {error}") from None
     except DBAPIError as error:
+        if _is_unprepared(error):
+            raise LedgerOutdated(None, "head") from None
         if _is_away(error):
             reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
             raise LedgerUnavailable(f"the ledger cannot be used now: {reason}") from None
         raise
 
 
+def _is_unprepared(error: DBAPIError) -> bool:
+    return "no such table" in str(error.orig) or type(error.orig).__name__ == "UndefinedTable"
+
+
 def _is_away(error: DBAPIError) -> bool:
     if error.connection_invalidated or isinstance(error.orig, sqlite3.OperationalError):
-        return "no such table" not in str(error.orig)
+        return True
     return type(error.orig).__name__ in {
         "OperationalError",
         "InterfaceError",

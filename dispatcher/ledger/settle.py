@@ -33,6 +33,15 @@ _SETTLE = {"postgresql": _load("settle.postgresql.sql"), "sqlite": _load("settle
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
     """Record a batch and return the messages whose state it set."""
+    taken: set[MessageId] = set()
+    while settlements:
+        round_ = {settlement.message_id: settlement for settlement in reversed(settlements)}
+        taken |= _settle_once_each(connection, list(round_.values()))
+        settlements = [s for s in settlements if round_[s.message_id] is not s]
+    return frozenset(taken)
+
+
+def _settle_once_each(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
     now = max(settlement.finished_at for settlement in settlements)
     rows = {settlement.message_id: _as_json(settlement) for settlement in settlements}
     set_states, *append = _SETTLE[connection.dialect.name]

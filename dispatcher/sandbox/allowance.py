@@ -6,6 +6,8 @@ that would put it further ahead than a burst lasts, the call is refused and noth
 
 from datetime import timedelta
 
+_ROUNDING_S = 1e-9
+
 
 class Allowance:
     """At most `calls` in `period`, of which `burst` may come at once."""
@@ -24,7 +26,7 @@ class Allowance:
         """
         whole_at = max(self._whole_at, now)
         ahead = whole_at - now - self._tolerance
-        if ahead > 1e-9:
+        if ahead > _ROUNDING_S:
             return ahead
         self._whole_at = whole_at + self._interval
         return 0.0

@@ -11,6 +11,7 @@ from typing import Any
 
 from dispatcher.sandbox.refusal import invalid_request
 
+CONTENT_FIELDS = ("message", "sku", "amount", "currency", "note")
 LONGEST_MESSAGE = 1600
 LONGEST_SKU = 64
 LONGEST_NOTE = 500

@@ -18,7 +18,7 @@ _FIXED_AT_START = frozenset({"client_id", "client_secret", "signing_key", "host"
 
 
 class SettingRefused(ValueError):
-    """A setting, or a field of a fault rule, that cannot be: `field` names it and the message says what would be right."""
+    """A setting or a field of a fault rule that cannot be: `field` names it, the message says what would be right."""
 
     def __init__(self, field: str, wanted: str) -> None:
         super().__init__(f"{field}: {wanted}")
@@ -115,7 +115,10 @@ def parse_rate(text: str) -> tuple[int, timedelta]:
 
 def _is_number(value: object, least: float, most: float = 86_400_000) -> bool:
     return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and least <= value <= most
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and least <= value <= most
     )
 
 
@@ -128,7 +131,7 @@ def _is_line(value: object) -> bool:
 
 
 def _are_scopes(value: object) -> bool:
-    return isinstance(value, tuple) and all(scope in KNOWN_SCOPES for scope in value)
+    return isinstance(value, tuple) and all(isinstance(scope, str) and scope in KNOWN_SCOPES for scope in value)
 
 
 _MILLISECONDS = (lambda value: _is_number(value, 0), "wants a number of milliseconds, 0 or more")

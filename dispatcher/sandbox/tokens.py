@@ -86,10 +86,10 @@ class Tokens:
         signed, _, signature = token.rpartition(".")
         if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(signed).encode()):
             raise _invalid_token("the token is malformed or its signature does not hold")
-        payload = _decoded(signed.partition(".")[2])
-        claims = Claims(
-            payload["sub"], frozenset(payload["scope"].split()), payload["iat"], payload["exp"], payload["jti"]
-        )
+        try:
+            claims = _claims(_decoded(signed.partition(".")[2]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise _invalid_token("the token is signed, but lacks what a token of this provider says") from None
         if len(self._verified) >= _MOST_REMEMBERED:
             self._verified.clear()
         self._verified[token] = claims
@@ -110,6 +110,16 @@ def _encoded(part: dict[str, Any]) -> str:
 def _decoded(part: str) -> dict[str, Any]:
     payload: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return payload
+
+
+def _claims(payload: dict[str, Any]) -> Claims:
+    return Claims(
+        client_id=payload["sub"],
+        scopes=frozenset(payload["scope"].split()),
+        issued_at=float(payload["iat"]),
+        expires_at=float(payload["exp"]),
+        jti=payload["jti"],
+    )
 
 
 def _invalid_token(description: str) -> Refusal:

@@ -1,0 +1,106 @@
+"""The Celery application and why each of its settings is what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+
+DISPATCH, ENQUEUE, CLOCK = "dispatcher.dispatch", "dispatcher.enqueue", "dispatcher.clock"
+"""Queues and, with the same names but for the clock's, the tasks in them."""
+TICK = "dispatcher.tick"
+
+_EXCHANGE = Exchange("dispatcher")
+
+
+def make_app(redis_url: str, *, time_limit: float) -> Celery:
+    """Build the application of a worker or clock; it waits for a broker that is away for as long as that takes.
+
+    :param time_limit: seconds after which a stuck task's process is killed; longer than any pump can take.
+    """
+    app = _make(redis_url)
+    app.conf.update(
+        # A second safety net only: what a task did twice, the claim's compare-and-set absorbs.
+        task_acks_late=True,
+        # Off: a task whose process died would come back in a hot loop; lost leases are the tick's business.
+        task_reject_on_worker_lost=False,
+        task_time_limit=time_limit,
+        # Raising inside a pump at any bytecode would abandon what is in flight; pumps end by themselves.
+        task_soft_time_limit=None,
+        # One bell at a time: a bell that waits behind a running pump could wake another process instead.
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        # Limits hold at the moment of sending and for the whole fleet; Celery's are for one worker and one task.
+        worker_disable_rate_limits=True,
+        # Nothing here uses an ETA; this only bounds the harm if somebody does.
+        worker_eta_task_limit=100,
+        worker_send_task_events=False,
+        worker_enable_remote_control=True,
+        # Fresh processes once in a while bound what any leak can cost.
+        worker_max_tasks_per_child=2000,
+        worker_max_memory_per_child=400_000,
+        # Warm shutdown only: pumps see it coming and end within their HTTP deadline.
+        worker_soft_shutdown_timeout=0,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=_transport(
+            socket_timeout=10,  # longer than BRPOP's second; None would wait on a dead connection for ever
+            socket_connect_timeout=3,
+            health_check_interval=25,
+        ),
+    )
+    return app
+
+
+def make_ringing_app(redis_url: str) -> Celery:
+    """Build the application that only rings: it gives up within a second, since the row is safe already."""
+    app = _make(redis_url)
+    app.conf.update(
+        broker_connection_retry=False,
+        broker_connection_max_retries=0,
+        broker_transport_options=_transport(
+            socket_timeout=0.4, socket_connect_timeout=0.4, max_retries=0, interval_start=0, interval_step=0
+        ),
+    )
+    return app
+
+
+def _make(redis_url: str) -> Celery:
+    app = Celery("dispatcher", set_as_current=False)
+    app.conf.update(
+        broker_url=redis_url,
+        # Nobody reads results: the ledger has the outcomes.
+        result_backend=None,
+        task_ignore_result=True,
+        # A publish that fails must fail at once: the tick rings again.
+        task_publish_retry=False,
+        # An unknown queue is a mistake, not a new queue that nobody reads.
+        task_create_missing_queues=False,
+        task_queues=[Queue(name, _EXCHANGE, routing_key=name) for name in (ENQUEUE, DISPATCH, CLOCK)],
+        task_default_queue=DISPATCH,
+        task_default_exchange=_EXCHANGE.name,
+        task_default_routing_key=DISPATCH,
+        task_serializer="json",
+        accept_content=["json"],
+        enable_utc=True,
+        timezone="UTC",
+        broker_pool_limit=4,
+    )
+    return app
+
+
+def _transport(**options: Any) -> dict[str, Any]:
+    return {
+        # Longer than any task runs, or Redis hands it out again; the same for every process on this broker.
+        "visibility_timeout": 1800,
+        "global_keyprefix": "dispatcher:celery:",
+        "socket_keepalive": True,
+        "max_connections": 64,  # kombu's default of 10 raises when exceeded
+        "queue_order_strategy": "priority",  # the order of the queues is their priority
+        "priority_steps": [0],  # one list for each queue, so that BRPOP names three keys and not twelve
+        "client_name": "dispatcher",
+        **options,
+    }

@@ -1,0 +1,105 @@
+"""The life of worker and clock: prefork children that pump, a clock that beats, a stop that leaves nothing behind."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+from celery.beat import EmbeddedService, Scheduler
+
+from dispatcher.broker.app import CLOCK, DISPATCH, ENQUEUE, TICK
+
+_BEAT_SECONDS = 1.0
+
+
+class Stop:
+    """A flag that the main process raises and its children see: one shared byte, made before they fork."""
+
+    def __init__(self) -> None:
+        self._byte = mmap.mmap(-1, 1)
+
+    def raise_flag(self) -> None:
+        """Ask every child to claim nothing more."""
+        self._byte[0] = 1
+
+    def __call__(self) -> bool:
+        """Say whether the worker is shutting down."""
+        return self._byte[0] == 1
+
+
+def run_worker(
+    app: Celery, *, processes: int, stop: Stop, on_ready: Callable[[], object], in_child: Callable[[], object]
+) -> int:
+    """Run a worker until it is told to stop, and return its exit code.
+
+    :param on_ready: called once in the main process when it takes work.
+    :param in_child: called in each child after it forked, before its first task.
+    """
+
+    def ready(**_: Any) -> None:
+        on_ready()
+
+    def shutting_down(**_: Any) -> None:
+        stop.raise_flag()
+
+    def forked(**_: Any) -> None:
+        in_child()
+
+    signals.worker_ready.connect(ready, weak=False)
+    signals.worker_shutting_down.connect(shutting_down, weak=False)
+    signals.worker_process_init.connect(forked, weak=False)
+    return _run(app, pool_cls="prefork", concurrency=processes, queues=[ENQUEUE, DISPATCH])
+
+
+def run_clock(app: Celery, *, on_ready: Callable[[], object]) -> int:
+    """Run the clock until it is told to stop: Celery beat, and one process that does what each beat asks for.
+
+    The beats have a queue and a process of their own, so that no pump, however busy, can make the clock late.
+    """
+    app.conf.beat_schedule = {
+        # A beat that waited for five seconds is not worth doing: the next ones are behind it.
+        "tick": {"task": TICK, "schedule": _BEAT_SECONDS, "options": {"queue": CLOCK, "expires": 5}}
+    }
+    app.steps["worker"].add(_Beat)
+
+    def ready(**_: Any) -> None:
+        on_ready()
+
+    signals.worker_ready.connect(ready, weak=False)
+    return _run(app, pool_cls="solo", concurrency=1, queues=[CLOCK])
+
+
+def _run(app: Celery, *, pool_cls: str, concurrency: int, queues: list[str]) -> int:
+    worker = app.Worker(
+        pool_cls=pool_cls,
+        concurrency=concurrency,
+        queues=queues,
+        optimization="fair",
+        quiet=True,
+        loglevel="WARNING",
+        # Three connections and constant chatter for each worker, for nothing that we use.
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+class _Beat(bootsteps.StartStopStep):
+    """Beat as a thread of the clock's process, so that killing the process kills all of the clock."""
+
+    def __init__(self, worker: Any, **_: Any) -> None:
+        self._service: Any = None
+
+    def start(self, worker: Any) -> None:
+        """Begin to beat; the schedule is in memory, since a missed beat needs no making up."""
+        self._service = EmbeddedService(worker.app, thread=True, scheduler_cls=Scheduler)
+        self._service.start()
+
+    def stop(self, worker: Any) -> None:
+        """Stop beating."""
+        if self._service is not None:
+            self._service.stop()

@@ -1,0 +1,239 @@
+"""What application code calls. A message is safe once its row has committed; everything after that is ours to do."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+from dispatcher.broker import unseal
+from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, MessageNotFound
+from dispatcher.domain.identity import ENTROPY_BITS, uuid7
+from dispatcher.domain.message import Gift, NewMessage, Priority, Sms, check_message
+from dispatcher.domain.receipt import Receipt, Receipts
+from dispatcher.ledger import By, Enqueued, Message, after_commit
+from dispatcher.settings import Settings, load_settings
+from dispatcher.wiring import Services
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+PAGE = 1000
+"""How many messages of a stream share a transaction."""
+
+
+class Dispatcher:
+    """Enqueues messages, looks them up and calls them off. One per process is enough; it may be shared by threads.
+
+    ::
+
+        dispatcher = Dispatcher.from_env()
+        receipt = dispatcher.send_sms("+61491570006", "Your code is 123456")
+    """
+
+    def __init__(self, settings: Settings, *, services: Services | None = None) -> None:
+        self._services = services or Services(settings)
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """Build it from ``DISPATCHER_…`` variables, ``.env``, or a running ``dispatcher up``.
+
+        :param overrides: settings by their lower-case name, e.g. ``ledger_url=…``; they win over the environment.
+        :raises SettingsError: a setting is missing, unknown or contradicts another.
+        """
+        return cls(load_settings(**overrides))
+
+    def send_sms(
+        self,
+        recipient: str,
+        body: str,
+        *,
+        idempotency_key: str | None = None,
+        priority: str = "transactional",
+        due_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        tags: Iterable[str] = (),
+        session: Session | None = None,
+    ) -> Receipt:
+        """Enqueue an SMS and return at once.
+
+        :param recipient: a mobile number in E.164, e.g. ``+61491570006``.
+        :param body: the text, at most ten SMS parts.
+        :param idempotency_key: makes a repeated call harmless; the same key with the same content gives the first
+            receipt again.
+        :param priority: ``transactional`` (sent first) or ``bulk``.
+        :param due_at: aware datetime before which it is not sent; now if left out.
+        :param expires_at: aware datetime after which it is not sent any more; 72 hours after it is due if left out.
+        :param tags: words to find it by, at most twenty.
+        :param session: your SQLAlchemy session: the message then commits or rolls back with your own work.
+        :raises InvalidMessage: a field is wrong; nothing was written.
+        :raises IdempotencyConflict: the key belongs to other content; nothing was written.
+        :raises LedgerUnavailable: the ledger cannot be used now; nothing was written.
+        """
+        request = Sms(
+            recipient=recipient,
+            body=body,
+            idempotency_key=idempotency_key,
+            priority=priority,
+            due_at=due_at,
+            expires_at=expires_at,
+            tags=tags,
+        )
+        return self._send(request, session)
+
+    def send_gift(
+        self,
+        recipient: str,
+        *,
+        sku: str,
+        amount: Decimal | str,
+        currency: str,
+        idempotency_key: str,
+        note: str = "",
+        priority: str = "transactional",
+        due_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        tags: Iterable[str] = (),
+        session: Session | None = None,
+    ) -> Receipt:
+        """Enqueue a gift card and return at once. The key is required: it is money.
+
+        :param sku: the card's name in the provider's catalogue.
+        :param amount: a ``Decimal`` or its text, more than zero, with no more decimals than the currency has.
+        :param currency: ISO 4217, e.g. ``AUD``.
+        :param idempotency_key: one for each gift that you mean to give, e.g. your order's number.
+        :param note: a text for the recipient, at most 500 characters.
+
+        The other parameters and the errors are those of ``send_sms``.
+        """
+        request = Gift(
+            recipient=recipient,
+            sku=sku,
+            amount=amount,
+            currency=currency,
+            idempotency_key=idempotency_key,
+            note=note,
+            priority=priority,
+            due_at=due_at,
+            expires_at=expires_at,
+            tags=tags,
+        )
+        return self._send(request, session)
+
+    def send_many(self, messages: Iterable[Sms | Gift], *, session: Session | None = None) -> Receipts:
+        """Enqueue a stream of messages, a page of 1,000 at a time, and return their receipts in order.
+
+        The stream is never held in memory as a whole. Priority is ``bulk`` unless a message says otherwise. Without
+        ``session`` each page is one transaction: when a message is wrong, the pages before its page are in the
+        ledger and nothing of its page is; keys make it safe to send the whole stream again.
+
+        :return: a sequence of receipts; its ``counts`` tells how many were new and how many duplicates.
+        :raises InvalidMessage: with the ``position`` (from 0) of the message in the stream.
+        :raises IdempotencyConflict: likewise.
+        """
+        receipts = Receipts()
+        for page in _pages(messages, PAGE):
+            start = len(receipts)
+            checked = [self._check(each, Priority.BULK, start + place) for place, each in enumerate(page)]
+            try:
+                enqueued = self._enqueue(checked, session)
+            except IdempotencyConflict as conflict:
+                raise IdempotencyConflict(
+                    conflict.key, conflict.existing, position=start + (conflict.position or 0)
+                ) from None
+            for each in enqueued:
+                receipts.append(_receipt(each))
+        return receipts
+
+    def message(self, id: UUID | str) -> Message:
+        """Return a message as it stands in the ledger.
+
+        :raises MessageNotFound: no message has this id.
+        """
+        return self._services.books.message(as_id(id))
+
+    def cancel(self, id: UUID | str, *, reason: str | None = None) -> Message:
+        """Call off a message that has not been claimed yet, and return it.
+
+        :raises MessageNotFound: no message has this id.
+        :raises TransitionRefused: it is under way, sent or settled otherwise.
+        """
+        by = By(actor=f"application:{getpass.getuser()}", reason=reason, now=self._services.clock.now())
+        self._services.books.cancel(as_id(id), by)
+        return self._services.books.message(as_id(id))
+
+    def enqueue_sealed(self, sealed: str) -> Receipt:
+        """Enqueue a message that came sealed through the broker, once however often it comes.
+
+        :raises InvalidMessage: it cannot be opened, or a field of it is wrong; nothing was written.
+        :raises IdempotencyConflict: its key belongs to other content; nothing was written.
+        """
+        services = self._services
+        id_, request = unseal(sealed, key=services.settings.enqueue_key.get_secret_value())
+        now = services.clock.now()
+        checked = check_message(request, id=id_, now=now, intake=services.intake)
+        enqueued = services.books.enqueue([checked], source="broker")
+        services.bell.ring()
+        return _receipt(enqueued[0])
+
+    def close(self) -> None:
+        """Give up connections; the ledger keeps what was enqueued."""
+        self._services.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, request: Sms | Gift, session: Session | None) -> Receipt:
+        return _receipt(self._enqueue([self._check(request, Priority.TRANSACTIONAL, None)], session)[0])
+
+    def _check(self, request: Sms | Gift, priority: Priority, position: int | None) -> NewMessage:
+        now = self._services.clock.now()
+        id_ = uuid7(int(now.timestamp() * 1000), secrets.randbits(ENTROPY_BITS))
+        try:
+            return check_message(request, id=id_, now=now, intake=self._services.intake, priority=priority)
+        except InvalidMessage as wrong:
+            if position is None:
+                raise
+            raise wrong.at(position) from None
+
+    def _enqueue(self, messages: list[NewMessage], session: Session | None) -> list[Enqueued]:
+        services = self._services
+        if session is None:
+            enqueued = services.books.enqueue(messages, source="application")
+            services.bell.ring()
+        else:
+            enqueued = services.books.enqueue_within(session, messages, source="application")
+            after_commit(session, services.bell.ring)
+        return enqueued
+
+
+def as_id(value: UUID | str) -> UUID:
+    """Read a message's id.
+
+    :raises MessageNotFound: it is not even an id.
+    """
+    try:
+        return value if isinstance(value, UUID) else UUID(value)
+    except ValueError:
+        raise MessageNotFound(repr(value)) from None
+
+
+def _pages(messages: Iterable[Sms | Gift], size: int) -> Iterator[list[Sms | Gift]]:
+    stream = iter(messages)
+    while page := list(islice(stream, size)):
+        yield page
+
+
+def _receipt(enqueued: Enqueued) -> Receipt:
+    return Receipt(id=enqueued.id, state=enqueued.state, duplicate=enqueued.duplicate)

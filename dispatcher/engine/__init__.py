@@ -1,0 +1,8 @@
+"""The spine: permits → token → claim → send → decide → settle. `pump.py` has the one loop; the rest keeps it honest."""
+
+from dispatcher.engine.pump import Pump, PumpShape
+from dispatcher.engine.settling import Settling
+from dispatcher.engine.spool import Spool
+from dispatcher.engine.tick import Tick
+
+__all__ = ["Pump", "PumpShape", "Settling", "Spool", "Tick"]

@@ -1,0 +1,77 @@
+"""What one pump knows of each channel's line for the length of a slice: when to look again, what is in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dispatcher.domain.attempt import Claimed, Sent
+from dispatcher.domain.identity import MessageId
+from dispatcher.domain.message import Channel, Priority
+from dispatcher.ports import Clock
+
+
+@dataclass(slots=True, kw_only=True)
+class Line:
+    """One channel's line."""
+
+    channel: Channel
+    open_at: float = 0.0
+    """On the monotonic clock: not to be looked at before."""
+    dry: bool = False
+    """Nothing was due when it was looked at last."""
+    backlog: bool = False
+    """More was due than could be taken."""
+    bulk_credit: float = 0.0
+    """What bulk is owed of its reserved share, carried from claim to claim so that small claims do not lose it."""
+
+    def hold(self, clock: Clock, wait: timedelta, *, dry: bool = False) -> None:
+        """Leave the line alone for a while."""
+        self.open_at = clock.monotonic() + wait.total_seconds()
+        self.dry = dry
+
+
+class Lines:
+    """The lines of all channels, and the calls that are in flight on them."""
+
+    def __init__(self) -> None:
+        self._lines = [Line(channel=channel) for channel in Channel]
+        self._in_flight: dict[MessageId, Claimed] = {}
+        self._ends: dict[MessageId, datetime] = {}
+        self.bulk_in_flight = 0
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self._lines)
+
+    def in_turn(self) -> list[Line]:
+        """Return the lines, each time another one first, so that none lives off the leavings of the other."""
+        self._lines.append(self._lines.pop(0))
+        return list(self._lines)
+
+    @property
+    def backlog(self) -> bool:
+        """Whether any line had more than could be taken."""
+        return any(line.backlog for line in self._lines)
+
+    def started(self, messages: Sequence[Claimed]) -> None:
+        """Remember calls that have been started."""
+        for message in messages:
+            self._in_flight[message.id] = message
+            self._ends[message.id] = message.lease_expires_at
+            self.bulk_in_flight += message.priority is Priority.BULK
+
+    def landed(self, calls: Sequence[Sent]) -> None:
+        """Forget calls that are over."""
+        for call in calls:
+            message = self._in_flight.pop(call.message.id)
+            del self._ends[message.id]
+            self.bulk_in_flight -= message.priority is Priority.BULK
+
+    def leases_ending_before(self, moment: datetime) -> list[Claimed]:
+        """Return the calls in flight whose lease ends before a moment."""
+        return [self._in_flight[message] for message, ends in self._ends.items() if ends < moment]
+
+    def renewed(self, messages: Sequence[Claimed], *, until: datetime) -> None:
+        """Remember until when leases last now."""
+        self._ends.update((message.id, until) for message in messages)

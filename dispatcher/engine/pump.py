@@ -1,0 +1,197 @@
+"""The one loop of the dispatcher. Read ``Pump.run`` and you know the way of a message.
+
+    permits → token → claim → send → decide → settle
+    (Redis)   (Redis)  (SQL)  (HTTP)            (SQL, group commit)
+
+What can fail without touching a recipient comes before the claim. A pump runs for a slice of a few seconds with many
+requests in flight, then lets them finish, and rings again if work is left. Claims and settlements are batches that grow
+by themselves: while one commits, the next one gathers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from dispatcher.domain.attempt import Claimed
+from dispatcher.domain.errors import LedgerUnavailable, ScopeMissing, TokenUnavailable
+from dispatcher.domain.message import Channel
+from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.engine.lines import Line, Lines
+from dispatcher.engine.settling import Settling
+from dispatcher.ports import (
+    Bell,
+    ChannelReport,
+    ClaimRequest,
+    Clock,
+    Ledger,
+    Limiter,
+    Permits,
+    Token,
+    TokenSource,
+    Transport,
+)
+
+log = structlog.get_logger(__name__)
+
+IDLE = timedelta(milliseconds=20)
+"""How long a pump that found nothing waits before it looks again, while other calls are still under way."""
+PATIENCE = timedelta(seconds=1)
+"""A wait longer than this is the clock's business: the pump ends and its process is free for others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PumpShape:
+    """The numbers that shape a pump."""
+
+    capacity: int
+    """Requests in flight at the most."""
+    slice: timedelta
+    """For how long it claims."""
+    lease: timedelta
+    bulk_share: float
+    """The share of claims that bulk keeps under load."""
+
+    @property
+    def bulk_slots(self) -> int:
+        """How many slots bulk may fill: never all of them, so that a transactional message finds one free."""
+        return max(1, self.capacity - max(1, int(self.capacity * 0.1)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pump:
+    """Moves messages for one slice of time."""
+
+    ledger: Ledger
+    limiter: Limiter
+    tokens: TokenSource
+    transport: Transport
+    settling: Settling
+    bell: Bell
+    clock: Clock
+    scopes: Mapping[Channel, str]
+    worker: str
+    shape: PumpShape
+    stopping: Callable[[], bool] = lambda: False
+    """Whether the worker is shutting down: nothing more is claimed, what is in flight is finished."""
+    lines: Lines = field(default_factory=Lines)
+
+    def run(self) -> int:
+        """Pump for one slice and return how many calls were settled."""
+        ends = self.clock.monotonic() + self.shape.slice.total_seconds()
+        self.settling.catch_up(until=ends)
+        spread = False
+        while True:
+            claiming = self.settling.ledger_is_there and not self.stopping() and self.clock.monotonic() < ends
+            if claiming and self._fill() and not spread:
+                spread = self.bell.ring()  # more than this process can carry: wake another one
+            if self.transport.in_flight == 0 and (not claiming or self._nothing_soon()):
+                break
+            sent = self.transport.finished(wait=self._wait() if claiming else PATIENCE)
+            self.settling.settle(sent)
+            self.lines.landed(sent)
+            self._renew()
+        if self.lines.backlog or not self.settling.ledger_is_there:
+            self.bell.ring()
+        return self.settling.settled
+
+    def _fill(self) -> bool:
+        """Start as many calls as slots, permits and due messages allow; say whether more was due than that."""
+        more = False
+        for line in self.lines.in_turn():
+            room = self.shape.capacity - self.transport.in_flight
+            if room > 0 and line.open_at <= self.clock.monotonic():
+                try:
+                    more |= self._fill_from(line, room)
+                except Exception:  # what is in flight must still land: an error here may only cost this line's turn
+                    log.exception("line_failed", channel=line.channel.value)
+                    line.hold(self.clock, PATIENCE)
+        return more
+
+    def _fill_from(self, line: Line, room: int) -> bool:
+        permits = self.limiter.reserve(line.channel, room)
+        if permits.count == 0:
+            line.hold(self.clock, permits.wait)
+            return False
+        used = 0
+        try:
+            token = self._token(line)
+            if token is None or self._probed(line, permits, token):
+                return False
+            messages = self._claim(line, permits.count)
+            used = len(messages)
+            if messages:
+                self.transport.start(messages, token)
+                self.lines.started(messages)
+        finally:
+            if used < permits.count:
+                self.limiter.give_back(line.channel, permits.count - used)
+        line.backlog = used == permits.count
+        if not line.backlog:
+            line.hold(self.clock, IDLE, dry=True)
+        return line.backlog and self.transport.in_flight >= self.shape.capacity // 2
+
+    def _token(self, line: Line) -> Token | None:
+        try:
+            return self.tokens.token(self.scopes[line.channel])
+        except ScopeMissing as missing:
+            self.settling.pause(line.channel, str(missing))
+            line.hold(self.clock, missing.retry_after)
+        except TokenUnavailable as trouble:
+            log.warning("no_token", channel=line.channel.value, reason=trouble.reason)
+            line.hold(self.clock, trouble.retry_after)
+        return None
+
+    def _probed(self, line: Line, permits: Permits, token: Token) -> bool:
+        """Answer a half-open breaker's question without a gift: its one permit goes to the API's own test call."""
+        if not permits.probe or line.channel is not Channel.GIFT:
+            return False
+        outcome = self.transport.probe(token)
+        healthy = outcome.kind is OutcomeKind.ACCEPTED
+        self.limiter.report(line.channel, ChannelReport(healthy=int(healthy), sick=int(not healthy)))
+        line.hold(self.clock, IDLE)
+        return True
+
+    def _claim(self, line: Line, count: int) -> list[Claimed]:
+        line.bulk_credit += count * self.shape.bulk_share
+        owed = int(line.bulk_credit)
+        line.bulk_credit -= owed
+        bulk_room = max(0, self.shape.bulk_slots - self.lines.bulk_in_flight)
+        request = ClaimRequest(
+            channel=line.channel,
+            count=count,
+            bulk=min(owed, bulk_room),
+            bulk_limit=bulk_room,
+            worker=self.worker,
+            now=self.clock.now(),
+            lease=self.shape.lease,
+        )
+        try:
+            return self.ledger.claim(request)
+        except LedgerUnavailable as away:
+            log.warning("claim_failed", channel=line.channel.value, reason=str(away))
+            line.hold(self.clock, PATIENCE)
+            return []
+
+    def _wait(self) -> timedelta:
+        soonest = min(line.open_at for line in self.lines) - self.clock.monotonic()
+        return timedelta(seconds=min(max(soonest, 0.0), PATIENCE.total_seconds()))
+
+    def _nothing_soon(self) -> bool:
+        """Whether every line is dry or held for longer than it pays to wait."""
+        horizon = self.clock.monotonic() + PATIENCE.total_seconds()
+        return all(line.dry or line.open_at >= horizon for line in self.lines)
+
+    def _renew(self) -> None:
+        """Prolong the leases of calls that take long, well before they run out."""
+        now = self.clock.now()
+        ageing = self.lines.leases_ending_before(now + self.shape.lease / 2)
+        if ageing:
+            try:
+                self.ledger.renew(ageing, now=now, until=now + self.shape.lease)
+                self.lines.renewed(ageing, until=now + self.shape.lease)
+            except LedgerUnavailable as away:
+                log.warning("renew_failed", messages=len(ageing), reason=str(away))

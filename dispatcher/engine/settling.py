@@ -1,0 +1,159 @@
+"""From answers to the ledger: decide, act on the channel, record. A ledger that is away never loses an answer."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from dispatcher.domain.attempt import Sent, Settlement, settlement
+from dispatcher.domain.errors import LedgerUnavailable
+from dispatcher.domain.identity import ENTROPY_BITS, AttemptId, uuid7
+from dispatcher.domain.message import Channel
+from dispatcher.domain.policy import Decision, Effect, Policy, decide
+from dispatcher.engine.spool import Spool
+from dispatcher.ports import ChannelReport, Clock, Ledger, Limiter, TokenSource
+
+log = structlog.get_logger(__name__)
+
+RETRY_LEDGER = timedelta(milliseconds=500)
+"""How often a ledger that is away is asked whether it is back."""
+SHORT_PAUSE = timedelta(seconds=1)
+"""How long a 429 without a Retry-After holds the channel."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Settling:
+    """Settles what a pump's calls came to."""
+
+    ledger: Ledger
+    limiter: Limiter
+    tokens: TokenSource
+    clock: Clock
+    spool: Spool
+    policies: Mapping[Channel, Policy]
+    worker: str
+    configuration_pause: timedelta
+    roll: Callable[[], float] = random.random
+    ledger_is_there: bool = field(default=True, init=False)
+    settled: int = field(default=0, init=False)
+
+    def catch_up(self, *, until: float) -> None:
+        """Settle what was spooled while the ledger was away, trying until a moment on the monotonic clock."""
+        self.ledger_is_there = self._drain()
+        while not self.ledger_is_there and self.clock.monotonic() < until:
+            self.clock.sleep(RETRY_LEDGER)
+            self.ledger_is_there = self._drain()
+
+    def settle(self, calls: Sequence[Sent]) -> None:
+        """Decide about each call, tell the channel, and record all of them in one group commit, or spool them."""
+        if not calls:
+            return
+        decided = [(call, self._decide(call)) for call in calls]
+        self._tell_channels(decided)
+        batch = [
+            settlement(call, decision, attempt_id=self._new_id(), worker=self.worker) for call, decision in decided
+        ]
+        try:
+            if not self.ledger_is_there:
+                raise LedgerUnavailable("it was away a moment ago")
+            taken = self.ledger.settle(batch)
+        except Exception as error:  # whatever the reason, an answer that came is never dropped
+            level = log.warning if isinstance(error, LedgerUnavailable) else log.exception
+            level("spooled", attempts=len(batch), reason=str(error))
+            self.spool.append(batch)
+            self.ledger_is_there = False
+            return
+        self.settled += len(batch)
+        self._log(batch, late=len(batch) - len(taken))
+
+    def pause(self, channel: Channel, reason: str) -> None:
+        """Stop a channel with the reason, for a while: the fault is not the messages'."""
+        now = self.clock.now()
+        until = now + self.configuration_pause
+        log.error("channel_paused", channel=channel.value, reason=reason, until=until.isoformat())
+        try:
+            self.ledger.pause(channel, by="dispatcher", reason=reason, until=until, now=now)
+        except LedgerUnavailable as away:
+            log.warning("pause_failed", channel=channel.value, reason=str(away))
+
+    def _decide(self, call: Sent) -> Decision:
+        policy = self.policies[call.message.channel]
+        return decide(policy, call.message, call.outcome, now=self.clock.now(), roll=self.roll())
+
+    def _tell_channels(self, decided: Sequence[tuple[Sent, Decision]]) -> None:
+        for channel in {call.message.channel for call, _ in decided}:
+            ours = [(call, decision) for call, decision in decided if call.message.channel is channel]
+            effects = [decision.effect for _, decision in ours]
+            throttled = [
+                call.outcome.retry_after or SHORT_PAUSE for call, decision in ours if decision.effect is Effect.THROTTLE
+            ]
+            report = ChannelReport(
+                healthy=effects.count(Effect.HEALTHY),
+                sick=effects.count(Effect.SICK),
+                throttled=max(throttled, default=None),
+            )
+            if report != ChannelReport():
+                self.limiter.report(channel, report)
+            for call in (call for call, decision in ours if decision.effect is Effect.RENEW_TOKEN):
+                self._renew_token(call)
+            for call in [call for call, decision in ours if decision.effect is Effect.PAUSE][:1]:
+                self.pause(channel, _configuration_fault(call))
+
+    def _renew_token(self, call: Sent) -> None:
+        if call.token_generation is None:
+            return
+        self.tokens.retire(call.token_generation)
+        refused_before = call.message.refused_generation
+        if refused_before is not None and refused_before != call.token_generation:
+            self.pause(call.message.channel, f"the API refuses even a fresh token: {_configuration_fault(call)}")
+
+    def _drain(self) -> bool:
+        try:
+            for batch in self.spool.batches():
+                self._settle_spooled(batch)
+        except LedgerUnavailable as away:
+            log.warning("ledger_away", reason=str(away))
+            return False
+        return True
+
+    def _settle_spooled(self, batch: Sequence[Settlement]) -> None:
+        """Settle a spooled batch; one that the ledger refuses for good must not hold up the others for ever."""
+        try:
+            self.ledger.settle(batch)
+        except LedgerUnavailable:
+            raise
+        except Exception as error:
+            log.exception("settlement_refused", attempts=len(batch), reason=str(error))
+            if len(batch) == 1:
+                self.spool.set_aside(batch[0])
+                return
+            for each in batch:
+                self._settle_spooled([each])
+
+    def _new_id(self) -> AttemptId:
+        return AttemptId(uuid7(int(self.clock.now().timestamp() * 1000), secrets.randbits(ENTROPY_BITS)))
+
+    def _log(self, batch: Sequence[Settlement], *, late: int) -> None:
+        log.debug("settled", attempts=len(batch), late=late)
+        for each in batch:
+            if each.decision.effect is not Effect.HEALTHY:
+                log.info(
+                    "attempt",
+                    message=str(each.message_id),
+                    outcome=each.outcome.kind.value,
+                    status=each.outcome.http_status,
+                    error=each.outcome.error,
+                    state=each.decision.state.value,
+                    why=each.decision.why,
+                )
+
+
+def _configuration_fault(call: Sent) -> str:
+    outcome = call.outcome
+    words = (str(outcome.http_status) if outcome.http_status else None, outcome.error, outcome.error_description)
+    return f"the API answered {' '.join(word for word in words if word)} to a send on {call.message.channel.value}"

@@ -1,0 +1,86 @@
+"""The state of the whole, from the ledger, the limits and the token; parts that cannot be reached say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dispatcher.domain.errors import BrokerUnavailable
+from dispatcher.domain.message import Channel, Priority
+from dispatcher.domain.state import State
+from dispatcher.ledger import Books, Pause, Tally, Waiting
+from dispatcher.ports import Clock, Limiter, LimitState, TokenSource, TokenState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatus:
+    """One channel and priority: how much stands where."""
+
+    channel: Channel
+    priority: Priority
+    counts: dict[State, int]
+    oldest_wait: timedelta | None
+    """How long the oldest due message has been waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Everything that `dispatcher status` shows."""
+
+    at: datetime
+    channels: tuple[ChannelStatus, ...]
+    pauses: dict[Channel, Pause]
+    limits: dict[Channel, LimitState]
+    token: TokenState | None
+    money_in_doubt: dict[str, Decimal]
+    redis_problem: str | None
+    """Why limits and token are missing; None when Redis could be asked."""
+
+    def total(self, state: State) -> int:
+        """Messages in a state, over all channels and priorities."""
+        return sum(each.counts.get(state, 0) for each in self.channels)
+
+
+def read_status(books: Books, limiter: Limiter, tokens: TokenSource | None, clock: Clock) -> Status:
+    """Ask every part how it stands.
+
+    :param tokens: None where no API is configured.
+    :raises LedgerUnavailable: without the ledger there is nothing to show.
+    """
+    now = clock.now()
+    tallies, waiting = books.tallies(), books.oldest_waiting(now=now)
+    problem: str | None = None
+    limits: dict[Channel, LimitState] = {}
+    token: TokenState | None = None
+    try:
+        limits = {channel: limiter.state(channel) for channel in Channel}
+        token = None if tokens is None else tokens.state()
+    except BrokerUnavailable as away:
+        problem = str(away)
+    return Status(
+        at=now,
+        channels=tuple(_channels(tallies, waiting, now)),
+        pauses={pause.channel: pause for pause in books.pauses(now=now)},
+        limits=limits,
+        token=token,
+        money_in_doubt=books.money_in_doubt(),
+        redis_problem=problem,
+    )
+
+
+def _channels(tallies: list[Tally], waiting: list[Waiting], now: datetime) -> list[ChannelStatus]:
+    found = []
+    for channel in Channel:
+        for priority in Priority:
+            counts = {t.state: t.count for t in tallies if (t.channel, t.priority) == (channel, priority)}
+            since = [w.since for w in waiting if (w.channel, w.priority) == (channel, priority)]
+            found.append(
+                ChannelStatus(
+                    channel=channel,
+                    priority=priority,
+                    counts=counts,
+                    oldest_wait=now - since[0] if since else None,
+                )
+            )
+    return found

@@ -1,0 +1,87 @@
+"""The story of one message, in order: what happened, how long each wait took and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dispatcher.domain.attempt import Trigger
+from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.domain.state import State
+from dispatcher.ledger import Attempt, AuditEntry, Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """One thing that happened."""
+
+    at: datetime
+    title: str
+    detail: str | None = None
+    took: timedelta | None = None
+
+
+def tell(message: Message, attempts: list[Attempt], audit: list[AuditEntry], *, now: datetime) -> list[Chapter]:
+    """Tell what became of a message from its first moment to now."""
+    chapters = [Chapter(at=message.created_at, title=f"enqueued by {message.source}", detail=_wanted(message))]
+    chapters += [Chapter(at=entry.at, title=f"{entry.action} by {entry.actor}", detail=entry.reason) for entry in audit]
+    due = message.created_at if attempts else message.due_at
+    for attempt in attempts:
+        chapters += _attempt(attempt, due=due)
+        due = attempt.next_due_at or attempt.finished_at
+    chapters.sort(key=lambda chapter: chapter.at)
+    return [*chapters, *_ending(message, now)]
+
+
+def _wanted(message: Message) -> str:
+    words = [f"{message.priority.value} {message.channel.value}"]
+    if message.due_at > message.created_at and message.attempts_made == 0:
+        words.append(f"due {_clock(message.due_at)}")
+    words.append(f"expires {_clock(message.expires_at)}")
+    return ", ".join(words)
+
+
+def _attempt(attempt: Attempt, *, due: datetime) -> Iterator[Chapter]:
+    waited = attempt.started_at - due
+    if waited > timedelta(milliseconds=100) and attempt.error != "lease_lost":
+        yield Chapter(
+            at=due,
+            title="waited for its turn",
+            detail="rate limit, pause or others before it",
+            took=waited,
+        )
+    asked = "" if attempt.trigger is Trigger.AUTO else f" ({attempt.trigger.value})"
+    heard = " ".join(
+        str(part) for part in (attempt.http_status, attempt.error, attempt.error_description) if part is not None
+    )
+    yield Chapter(
+        at=attempt.started_at,
+        title=f"call {attempt.number}{asked}: {_named(attempt.outcome)}",
+        detail=f"{heard}; {attempt.why_next}" if heard else attempt.why_next,
+        took=timedelta(milliseconds=attempt.latency_ms),
+    )
+
+
+def _ending(message: Message, now: datetime) -> Iterator[Chapter]:
+    match message.state:
+        case State.QUEUED if message.due_at > now:
+            yield Chapter(at=now, title=f"waits until {_clock(message.due_at)}", took=message.due_at - now)
+        case State.QUEUED:
+            yield Chapter(at=now, title="is due and waits for its turn", took=now - message.due_at)
+        case State.SENDING:
+            yield Chapter(at=now, title="is being sent")
+        case State.EXPIRED:
+            yield Chapter(at=message.updated_at, title="expired", detail=message.last_error)
+        case State.ACCEPTED | State.DELIVERED | State.UNDELIVERED | State.DEAD | State.IN_DOUBT:
+            yield Chapter(at=message.updated_at, title=f"is {_named(message.state)}")
+        case State.CANCELLED | State.SUPPRESSED:
+            yield Chapter(at=message.updated_at, title=f"was {message.state.value}", detail=message.last_error)
+
+
+def _named(value: State | OutcomeKind) -> str:
+    return value.value.replace("_", " ")
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

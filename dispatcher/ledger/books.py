@@ -1,0 +1,118 @@
+"""The ledger as applications and operators use it: in, out to look at, and put right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from dispatcher.domain.message import Channel, NewMessage
+from dispatcher.ledger import operations, pauses, queries
+from dispatcher.ledger.engine import reachable, reading, transaction
+from dispatcher.ledger.enqueue import Enqueued, enqueue
+from dispatcher.ledger.operations import By, Resolution
+from dispatcher.ledger.pauses import Pause
+from dispatcher.ledger.sessions import plain_session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """Reads and careful writes; all methods raise LedgerUnavailable when the ledger cannot be used now."""
+
+    engine: Engine
+
+    def enqueue(self, messages: Sequence[NewMessage], *, source: str) -> list[Enqueued]:
+        """Insert messages in a transaction of their own: all of them or, on an error, none."""
+        with transaction(self.engine) as connection:
+            return enqueue(connection, messages, source=source)
+
+    def enqueue_within(self, session: Session, messages: Sequence[NewMessage], *, source: str) -> list[Enqueued]:
+        """Insert messages in the caller's transaction: they commit or roll back with the caller's work."""
+        with reachable():
+            return enqueue(plain_session(session), messages, source=source)
+
+    def message(self, message_id: UUID) -> queries.Message:
+        """Return one message; raises MessageNotFound."""
+        with reading(self.engine) as connection:
+            return queries.find_message(connection, message_id)
+
+    def story(self, message_id: UUID) -> tuple[queries.Message, list[queries.Attempt], list[queries.AuditEntry]]:
+        """Return a message with its attempts and what people did to it; raises MessageNotFound."""
+        with reading(self.engine) as connection:
+            return (
+                queries.find_message(connection, message_id),
+                queries.list_attempts(connection, message_id),
+                queries.list_audit(connection, subject=str(message_id)),
+            )
+
+    def messages(self, chosen: queries.Filter, *, limit: int = 50, before: UUID | None = None) -> list[queries.Message]:
+        """Return messages, newest first."""
+        with reading(self.engine) as connection:
+            return queries.list_messages(connection, chosen, limit=limit, before=before)
+
+    def tallies(self) -> list[queries.Tally]:
+        """Count messages by channel, priority and state."""
+        with reading(self.engine) as connection:
+            return queries.tallies(connection)
+
+    def oldest_waiting(self, *, now: datetime) -> list[queries.Waiting]:
+        """Return since when the oldest due message of each channel and priority has been waiting."""
+        with reading(self.engine) as connection:
+            return queries.oldest_waiting(connection, now=now)
+
+    def money_in_doubt(self) -> dict[str, Decimal]:
+        """Sum the gifts in doubt by currency."""
+        with reading(self.engine) as connection:
+            return queries.money_in_doubt(connection)
+
+    def pauses(self, *, now: datetime) -> list[Pause]:
+        """Return the channel pauses in force."""
+        with reading(self.engine) as connection:
+            return pauses.pauses(connection, now=now)
+
+    def pause(self, channel: Channel, by: By, *, until: datetime | None) -> None:
+        """Stop a channel at the next claim, everywhere."""
+        with transaction(self.engine) as connection:
+            reason = by.reason or "no reason given"
+            pauses.pause(connection, channel, by=by.actor, reason=reason, until=until, now=by.now)
+            operations.audit(connection, by, "pause", f"channel:{channel.value}")
+
+    def resume(self, channel: Channel, by: By) -> bool:
+        """Open a channel again and say whether it was paused."""
+        with transaction(self.engine) as connection:
+            operations.audit(connection, by, "resume", f"channel:{channel.value}")
+            return pauses.resume(connection, channel)
+
+    def cancel(self, message_id: UUID, by: By) -> None:
+        """Call off a queued message; raises MessageNotFound or TransitionRefused."""
+        with transaction(self.engine) as connection:
+            operations.cancel(connection, message_id, by)
+
+    def replay(self, message_id: UUID, by: By, *, budget: int, life: timedelta) -> None:
+        """Queue a dead, expired or cancelled message again; raises MessageNotFound or TransitionRefused."""
+        with transaction(self.engine) as connection:
+            operations.replay(connection, message_id, by, budget=budget, life=life)
+
+    def resolve(
+        self,
+        message_id: UUID,
+        answer: Resolution,
+        by: By,
+        *,
+        provider_id: str | None = None,
+        budget: int,
+        life: timedelta,
+    ) -> None:
+        """Answer for a message in doubt; raises MessageNotFound or TransitionRefused."""
+        with transaction(self.engine) as connection:
+            operations.resolve(connection, message_id, answer, by, provider_id=provider_id, budget=budget, life=life)
+
+    def note_refusal(self, subject: str, by: By) -> None:
+        """Record that a message which came by the broker alone could not be taken."""
+        with transaction(self.engine) as connection:
+            operations.audit(connection, by, "enqueue refused", subject)

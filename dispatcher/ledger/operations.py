@@ -1,0 +1,155 @@
+"""What people do to messages: cancel, replay, resolve. Each is one guarded UPDATE with its audit row."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, exists, insert, or_, select, update
+
+from dispatcher.domain.attempt import Trigger
+from dispatcher.domain.errors import MessageNotFound, TransitionRefused
+from dispatcher.domain.identity import ENTROPY_BITS, uuid7
+from dispatcher.domain.message import Channel
+from dispatcher.domain.state import State
+from dispatcher.ledger.tables import AuditRow, GiftGuardRow, MessageRow
+
+REPLAYABLE = (State.DEAD, State.EXPIRED, State.CANCELLED)
+
+
+class Resolution(StrEnum):
+    """The three answers to "was it carried out?"."""
+
+    SENT = "sent"
+    NOT_SENT = "not-sent"
+    GIVE_UP = "give-up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who acts, when, and why."""
+
+    actor: str
+    reason: str | None
+    now: datetime
+
+
+def cancel(connection: Connection, message_id: UUID, by: By) -> None:
+    """Call off a message that has not been claimed yet.
+
+    :raises MessageNotFound: no message has this id.
+    :raises TransitionRefused: it is not queued any more.
+    """
+    changes = {"state": State.CANCELLED.value, "updated_at": by.now, "last_error": by.reason or "called off"}
+    if not _change(connection, message_id, (State.QUEUED,), changes):
+        raise _refused(connection, message_id, "cancelled", "only queued messages can be called off")
+    audit(connection, by, "cancel", str(message_id))
+
+
+def replay(connection: Connection, message_id: UUID, by: By, *, budget: int, life: timedelta) -> None:
+    """Queue a dead, expired or cancelled message again, with a fresh budget of attempts; earlier ones stay recorded.
+
+    Never a gift that may have been carried out: its guard row is still there, and only ``resolve`` takes it away.
+
+    :raises MessageNotFound: no message has this id.
+    :raises TransitionRefused: it is in another state, or a gift that may have been carried out.
+    """
+    changes = _again(by, budget=budget, life=life, trigger=Trigger.REPLAY)
+    guarded = exists().where(GiftGuardRow.message_id == MessageRow.id)
+    if not _change(connection, message_id, REPLAYABLE, changes, ~guarded):
+        raise _refused(
+            connection,
+            message_id,
+            "replayed",
+            "only dead, expired and cancelled messages can be, and no gift that may have been carried out",
+        )
+    audit(connection, by, "replay", str(message_id))
+
+
+def resolve(
+    connection: Connection,
+    message_id: UUID,
+    answer: Resolution,
+    by: By,
+    *,
+    provider_id: str | None,
+    budget: int,
+    life: timedelta,
+) -> None:
+    """Answer for a message in doubt: it was sent, it was not and shall be, or nobody will know.
+
+    :raises MessageNotFound: no message has this id.
+    :raises TransitionRefused: it is not in doubt, so there is nothing to resolve.
+    """
+    match answer:
+        case Resolution.SENT:
+            changes = {"state": State.ACCEPTED.value, "accepted_at": by.now, "updated_at": by.now, "lease_token": None}
+            if provider_id is not None:
+                changes["provider_id"] = provider_id
+        case Resolution.NOT_SENT:
+            changes = _again(by, budget=budget, life=life, trigger=Trigger.RESOLVE)
+        case Resolution.GIVE_UP:
+            changes = {"state": State.DEAD.value, "updated_at": by.now, "lease_token": None}
+    if not _change(connection, message_id, (State.IN_DOUBT,), changes):
+        raise _refused(connection, message_id, f"resolved as {answer.value}", "only messages in doubt can be")
+    if answer is Resolution.NOT_SENT:
+        connection.execute(delete(GiftGuardRow).where(GiftGuardRow.message_id == message_id))
+    audit(connection, by, f"resolve {answer.value}", str(message_id))
+
+
+def audit(connection: Connection, by: By, action: str, subject: str, **details: Any) -> None:
+    """Append who did what, in the transaction that does it."""
+    connection.execute(
+        insert(AuditRow).values(
+            id=uuid7(int(by.now.timestamp() * 1000), secrets.randbits(ENTROPY_BITS)),
+            at=by.now,
+            actor=by.actor,
+            action=action,
+            subject=subject,
+            reason=by.reason,
+            details=details,
+        )
+    )
+
+
+def _again(by: By, *, budget: int, life: timedelta, trigger: Trigger) -> dict[str, Any]:
+    return {
+        "state": State.QUEUED.value,
+        "due_at": by.now,
+        "expires_at": by.now + life,
+        "max_attempts": MessageRow.attempts_made + budget,
+        "trigger": trigger.value,
+        "lease_token": None,
+        "refused_generation": None,
+        "updated_at": by.now,
+    }
+
+
+def _change(
+    connection: Connection, message_id: UUID, sources: tuple[State, ...], changes: dict[str, Any], *conditions: Any
+) -> bool:
+    statement = (
+        update(MessageRow)
+        .where(MessageRow.id == message_id, or_(*(MessageRow.state == source.value for source in sources)), *conditions)
+        .values(changes)
+        .returning(MessageRow.id)
+    )
+    return connection.execute(statement).scalar() is not None
+
+
+def _refused(connection: Connection, message_id: UUID, asked: str, allowed: str) -> Exception:
+    found = connection.execute(
+        select(MessageRow.state, MessageRow.channel, GiftGuardRow.message_id)
+        .outerjoin(GiftGuardRow, GiftGuardRow.message_id == MessageRow.id)
+        .where(MessageRow.id == message_id)
+    ).one_or_none()
+    if found is None:
+        return MessageNotFound(message_id)
+    state, channel, guard = found
+    if channel == Channel.GIFT.value and guard is not None and state == State.DEAD.value:
+        allowed = "it is a gift that was given up and may have been carried out"
+    return TransitionRefused(message_id, state, asked, allowed=allowed)

@@ -1,0 +1,229 @@
+"""Reading the ledger, for people and programs: messages, attempts, counts. Lists go by keyset, never by offset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from dispatcher.domain.attempt import Trigger
+from dispatcher.domain.errors import MessageNotFound
+from dispatcher.domain.message import Channel, GiftContent, Priority
+from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.domain.recipient import Recipient
+from dispatcher.domain.state import State
+from dispatcher.ledger.enqueue import gift_from_json
+from dispatcher.ledger.tables import AttemptRow, AuditRow, GiftGuardRow, MessageRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message as it stands in the ledger. Times are aware UTC; recipient and content mask themselves in ``repr``."""
+
+    id: UUID
+    channel: Channel
+    priority: Priority
+    state: State
+    recipient: Recipient
+    body: str | None = field(repr=False)
+    gift: GiftContent | None
+    idempotency_key: str | None
+    campaign_id: UUID | None
+    tags: tuple[str, ...]
+    source: str
+    due_at: datetime
+    expires_at: datetime
+    attempts_made: int
+    max_attempts: int
+    doubtful_sends: int
+    lease_expires_at: datetime | None
+    provider_id: str | None
+    last_outcome: OutcomeKind | None
+    last_error: str | None
+    created_at: datetime
+    updated_at: datetime
+    accepted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call as it was recorded."""
+
+    number: int
+    trigger: Trigger
+    worker: str
+    started_at: datetime
+    finished_at: datetime
+    outcome: OutcomeKind
+    http_status: int | None
+    error: str | None
+    error_description: str | None
+    retry_after_s: float | None
+    provider_id: str | None
+    latency_ms: int
+    token_generation: int | None
+    response: str | None
+    next_due_at: datetime | None
+    why_next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who did what, and why."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which messages a list shows; every field narrows it."""
+
+    channel: Channel | None = None
+    priority: Priority | None = None
+    states: tuple[State, ...] = ()
+    recipient: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many messages of a channel and priority are in a state."""
+
+    channel: Channel
+    priority: Priority
+    state: State
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The oldest message that is due and not yet sent, by channel and priority."""
+
+    channel: Channel
+    priority: Priority
+    since: datetime
+
+
+def find_message(connection: Connection, message_id: UUID) -> Message:
+    """Return one message.
+
+    :raises MessageNotFound: no message has this id.
+    """
+    row = connection.execute(_messages().where(MessageRow.id == message_id)).one_or_none()
+    if row is None:
+        raise MessageNotFound(message_id)
+    return _message(row)
+
+
+def list_messages(connection: Connection, chosen: Filter, *, limit: int, before: UUID | None = None) -> list[Message]:
+    """Return messages, newest first; ``before`` is the last id of the page before."""
+    statement = _narrow(_messages(), chosen).order_by(MessageRow.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(MessageRow.id < before)
+    return [_message(row) for row in connection.execute(statement)]
+
+
+def list_attempts(connection: Connection, message_id: UUID) -> list[Attempt]:
+    """Return the calls made for a message, in order."""
+    columns = (getattr(AttemptRow, name) for name in Attempt.__dataclass_fields__)
+    calls = select(*columns).where(AttemptRow.message_id == message_id).order_by(AttemptRow.number)
+    return [_attempt(row) for row in connection.execute(calls)]
+
+
+def list_audit(connection: Connection, *, subject: str) -> list[AuditEntry]:
+    """Return what people did to a subject, in order."""
+    columns = (AuditRow.at, AuditRow.actor, AuditRow.action, AuditRow.subject, AuditRow.reason)
+    rows = connection.execute(select(*columns).where(AuditRow.subject == subject).order_by(AuditRow.id))
+    return [
+        AuditEntry(at=at, actor=actor, action=action, subject=about, reason=reason)
+        for at, actor, action, about, reason in rows
+    ]
+
+
+def tallies(connection: Connection) -> list[Tally]:
+    """Count messages by channel, priority and state."""
+    by = (MessageRow.channel, MessageRow.priority, MessageRow.state)
+    rows = connection.execute(select(*by, func.count()).group_by(*by).order_by(*by))
+    return [
+        Tally(channel=Channel(channel), priority=Priority(priority), state=State(state), count=count)
+        for channel, priority, state, count in rows
+    ]
+
+
+def oldest_waiting(connection: Connection, *, now: datetime) -> list[Waiting]:
+    """Return since when the oldest due message of each channel and priority has been waiting."""
+    by = (MessageRow.channel, MessageRow.priority)
+    rows = connection.execute(
+        select(*by, func.min(MessageRow.due_at, type_=MessageRow.due_at.type))
+        .where(MessageRow.state == State.QUEUED.value, MessageRow.due_at <= now)
+        .group_by(*by)
+        .order_by(*by)
+    )
+    return [
+        Waiting(channel=Channel(channel), priority=Priority(priority), since=since) for channel, priority, since in rows
+    ]
+
+
+def guarded_gifts(connection: Connection) -> int:
+    """Count gifts that the database refuses to send again."""
+    return connection.execute(select(func.count()).select_from(GiftGuardRow)).scalar_one()
+
+
+def money_in_doubt(connection: Connection) -> dict[str, Decimal]:
+    """Sum the gifts in doubt by currency."""
+    gifts = connection.execute(
+        select(MessageRow.gift).where(MessageRow.state == State.IN_DOUBT.value, MessageRow.channel == "gift")
+    ).scalars()
+    sums: dict[str, Decimal] = {}
+    for gift in gifts:
+        if gift is not None:
+            sums[gift["currency"]] = sums.get(gift["currency"], Decimal(0)) + Decimal(gift["amount"])
+    return sums
+
+
+_COLUMNS = tuple(Message.__dataclass_fields__)
+
+
+def _messages() -> Select[tuple[object, ...]]:
+    return select(*(getattr(MessageRow, name) for name in _COLUMNS))
+
+
+def _narrow(statement: Select[tuple[object, ...]], chosen: Filter) -> Select[tuple[object, ...]]:
+    if chosen.channel is not None:
+        statement = statement.where(MessageRow.channel == chosen.channel.value)
+    if chosen.priority is not None:
+        statement = statement.where(MessageRow.priority == chosen.priority.value)
+    if chosen.states:
+        statement = statement.where(MessageRow.state.in_([state.value for state in chosen.states]))
+    if chosen.recipient is not None:
+        statement = statement.where(MessageRow.recipient == chosen.recipient)
+    return statement
+
+
+def _message(row: Row[tuple[object, ...]]) -> Message:
+    values = dict(row._mapping)
+    return Message(
+        **values
+        | {
+            "channel": Channel(values["channel"]),
+            "priority": Priority(values["priority"]),
+            "state": State(values["state"]),
+            "recipient": Recipient(values["recipient"]),
+            "gift": None if values["gift"] is None else gift_from_json(values["gift"]),
+            "tags": tuple(values["tags"]),
+            "last_outcome": None if values["last_outcome"] is None else OutcomeKind(values["last_outcome"]),
+        }
+    )
+
+
+def _attempt(row: Row[tuple[object, ...]]) -> Attempt:
+    values = dict(row._mapping)
+    return Attempt(
+        **values | {"trigger": Trigger(values["trigger"]), "outcome": OutcomeKind(values["outcome"])},
+    )

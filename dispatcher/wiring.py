@@ -1,0 +1,218 @@
+"""The only place where ports meet adapters: settings in, services out. Each part is built when it is first needed."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Engine
+
+from dispatcher.broker import CeleryBell, make_ringing_app
+from dispatcher.domain.errors import SettingsError
+from dispatcher.domain.message import Channel, Intake
+from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, Policy
+from dispatcher.engine import Pump, PumpShape, Settling, Spool, Tick
+from dispatcher.gateway import RequestsTransport, gift_endpoint, sms_endpoint
+from dispatcher.ledger import Books, LedgerClock, SqlLedger, make_engine
+from dispatcher.limits import RedisLimiter
+from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
+from dispatcher.settings import Settings
+
+TOKEN_WAIT = timedelta(seconds=2)
+"""How long a pump waits for a token that another process is fetching, before it goes on with what is in flight."""
+SWEEP_GRACE = timedelta(seconds=15)
+"""After the ledger was away, workers get this long to settle what they spooled before their leases are taken back."""
+
+
+class Services:
+    """Every part of one process. Built after a fork: connections and threads do not survive one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The ledger's database."""
+        return make_engine(self.settings.ledger)
+
+    @cached_property
+    def books(self) -> Books:
+        """The ledger as applications and operators use it."""
+        return Books(engine=self.engine)
+
+    @cached_property
+    def ledger(self) -> SqlLedger:
+        """The ledger as the engine uses it."""
+        return SqlLedger.on(self.engine)
+
+    @cached_property
+    def clock(self) -> LedgerClock:
+        """Time as the ledger counts it."""
+        return LedgerClock(self.engine)
+
+    @cached_property
+    def redis(self) -> Redis:
+        """Redis for token, limits and bell: short timeouts and no repeats, since a lost reply must not act twice."""
+        url = self.settings.redis_url.get_secret_value()
+        try:
+            return Redis.from_url(
+                url,
+                socket_timeout=0.4,
+                socket_connect_timeout=0.4,
+                socket_keepalive=True,
+                retry=Retry(NoBackoff(), 0),
+                client_name="dispatcher",
+            )
+        except ValueError as error:
+            raise SettingsError(f"DISPATCHER_REDIS_URL: {error}") from None
+
+    @cached_property
+    def bell(self) -> CeleryBell:
+        """The bell that wakes workers."""
+        return CeleryBell(self.redis, make_ringing_app(self.settings.redis_url.get_secret_value()))
+
+    @cached_property
+    def limiter(self) -> RedisLimiter:
+        """Fleet-wide permits."""
+        sms, gift = self.settings.rates
+        return RedisLimiter(self.redis, {Channel.SMS: sms, Channel.GIFT: gift}, self.worker, self.clock)
+
+    @cached_property
+    def tokens(self) -> SharedTokenSource:
+        """The shared access token."""
+        settings = self.settings
+        require_api(settings)
+        credentials = Credentials(
+            token_url=settings.api_base_url + settings.token_path,
+            client_id=settings.client_id,
+            client_secret=settings.client_secret.get_secret_value(),
+            scopes=settings.scope_set,
+        )
+        return SharedTokenSource(
+            store=TokenStore(redis=self.redis, credentials=credentials),
+            mint=Mint(credentials=credentials, proxy=settings.proxy, ca_bundle=settings.ca_bundle),
+            clock=self.clock,
+            wait=TOKEN_WAIT,
+        )
+
+    @cached_property
+    def transport(self) -> RequestsTransport:
+        """Carries messages to the API."""
+        settings = self.settings
+        require_api(settings)
+        return RequestsTransport(
+            base_url=settings.api_base_url,
+            endpoints={Channel.SMS: sms_endpoint(settings.sms_path), Channel.GIFT: gift_endpoint(settings.gift_path)},
+            capacity=settings.concurrency,
+            connect_timeout=timedelta(seconds=settings.connect_timeout),
+            read_timeout=timedelta(seconds=settings.read_timeout),
+            clock=self.clock,
+            proxy=settings.proxy or None,
+            ca_bundle=settings.ca_bundle or None,
+            probe_path=settings.probe_path,
+        )
+
+    @property
+    def scopes(self) -> dict[Channel, str]:
+        """The scope that each channel's call needs."""
+        return {
+            Channel.SMS: sms_endpoint(self.settings.sms_path).scope,
+            Channel.GIFT: gift_endpoint(self.settings.gift_path).scope,
+        }
+
+    @property
+    def policies(self) -> dict[Channel, Policy]:
+        """What follows which outcome."""
+        named = frozenset(self.settings.gift_not_carried_out.replace(",", " ").split())
+        return {Channel.SMS: SMS_POLICY, Channel.GIFT: replace(GIFT_POLICY, not_carried_out=named)}
+
+    @property
+    def intake(self) -> Intake:
+        """What every message gets that its caller does not say."""
+        return Intake(max_attempts=self.settings.max_attempts, region=self.settings.region or None)
+
+    def pump(self, stopping: Callable[[], bool] = lambda: False) -> Pump:
+        """Build a pump for one slice."""
+        settings = self.settings
+        settling = Settling(
+            ledger=self.ledger,
+            limiter=self.limiter,
+            tokens=self.tokens,
+            clock=self.clock,
+            spool=Spool(settings.home / "spool", self.worker),
+            policies=self.policies,
+            worker=self.worker,
+            configuration_pause=timedelta(seconds=settings.configuration_pause),
+        )
+        return Pump(
+            ledger=self.ledger,
+            limiter=self.limiter,
+            tokens=self.tokens,
+            transport=self.transport,
+            settling=settling,
+            bell=self.bell,
+            clock=self.clock,
+            scopes=self.scopes,
+            worker=self.worker,
+            shape=PumpShape(
+                capacity=settings.concurrency,
+                slice=timedelta(seconds=settings.slice_seconds),
+                lease=timedelta(seconds=settings.lease_seconds),
+                bulk_share=settings.bulk_share,
+            ),
+            stopping=stopping,
+        )
+
+    @cached_property
+    def tick(self) -> Tick:
+        """The clock's beat."""
+        return Tick(
+            ledger=self.ledger,
+            bell=self.bell,
+            clock=self.clock,
+            policies=self.policies,
+            worker=self.worker,
+            grace=min(SWEEP_GRACE, timedelta(seconds=self.settings.lease_seconds)),
+        )
+
+    def close(self) -> None:
+        """Give up what was opened."""
+        for name in ("transport", "redis"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+
+def require_api(settings: Settings) -> None:
+    """Refuse to go on without the API's address and credentials.
+
+    :raises SettingsError: which of them is missing, or that the address would send the secret in clear.
+    """
+    missing = [
+        name
+        for name, value in (
+            ("DISPATCHER_API_BASE_URL", settings.api_base_url),
+            ("DISPATCHER_CLIENT_ID", settings.client_id),
+            ("DISPATCHER_CLIENT_SECRET", settings.client_secret.get_secret_value()),
+        )
+        if not value
+    ]
+    if missing:
+        raise SettingsError(f"{', '.join(missing)}: not set; the API cannot be called without")
+    address = urlsplit(settings.api_base_url)
+    local = address.hostname in ("127.0.0.1", "localhost", "::1")
+    if address.scheme == "http" and not local and not settings.allow_http:
+        raise SettingsError(
+            "DISPATCHER_API_BASE_URL: plain http:// would send the secret in clear; "
+            "use https://, or set DISPATCHER_ALLOW_HTTP=true if you mean it"
+        )

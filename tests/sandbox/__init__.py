@@ -1,0 +1,1 @@
+"""The sandbox, tested from outside: a real process, real sockets."""
