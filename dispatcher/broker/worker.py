@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import mmap
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, bootsteps, signals
 from celery.beat import EmbeddedService, Scheduler
+from celery.exceptions import SecurityWarning
 
 from dispatcher.broker.app import CLOCK, DISPATCH, ENQUEUE, TICK
 
@@ -72,6 +74,9 @@ def run_clock(app: Celery, *, on_ready: Callable[[], object]) -> int:
 
 
 def _run(app: Celery, *, pool_cls: str, concurrency: int, queues: list[str]) -> int:
+    signals.setup_logging.connect(_keep_our_logs, weak=False)
+    # Celery warns root users because of pickle, which this application neither writes nor accepts.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         pool_cls=pool_cls,
         concurrency=concurrency,
@@ -86,6 +91,10 @@ def _run(app: Celery, *, pool_cls: str, concurrency: int, queues: list[str]) -> 
     )
     worker.start()
     return int(worker.exitcode or 0)
+
+
+def _keep_our_logs(**_: Any) -> None:
+    """Having this receiver is enough: Celery then sets up no logging of its own."""
 
 
 class _Beat(bootsteps.StartStopStep):

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-_SILENT = ("urllib3", "requests", "amqp", "kombu", "celery.utils", "sqlalchemy", "alembic")
+_SILENT = ("urllib3", "requests", "kombu", "celery", "sqlalchemy", "alembic")
 """Libraries that tell too much (addresses, headers, statements) or too little; only their warnings are kept."""
 
 

@@ -1,0 +1,40 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both make their own .venv first.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+BIN := $(VENV)/bin
+
+help: ## Say what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(STAMP)
+
+install: $(STAMP) ## Make .venv with everything in it
+
+demo: $(STAMP) ## A burst, failures, retries, a gift in doubt, and books that balance, in under a minute
+	@$(BIN)/dispatcher demo
+
+test: $(STAMP) ## Run every test on real servers (Valkey, PostgreSQL, SQLite)
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## Format, lint, types, import contracts, tests: what CI runs
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory test
+
+format: $(STAMP) ## Put the code in its form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## Remove what was made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+
+.PHONY: help install demo test check format clean
