@@ -1,0 +1,151 @@
+"""Claims: one holder, transactional first, bulk's share, pauses obeyed, a gift guarded by the database itself."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from dispatcher.domain.message import Channel, Priority
+from dispatcher.domain.state import State
+from dispatcher.ledger import Books, By, SqlLedger
+from dispatcher.ledger.engine import transaction
+from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
+from dispatcher.testing import FakeClock
+from tests.making import gift, new_id, sms, wish
+
+
+def test_a_claimed_message_is_nobody_elses(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
+    books.enqueue([sms(clock.now())], source="test")
+    first, second = ledger.claim(wish(clock.now())), ledger.claim(wish(clock.now()))
+    assert (len(first), second) == (1, [])
+    assert books.message(first[0].id).state is State.SENDING
+
+
+def test_many_workers_never_share_a_message(books: Books, engine: Engine, clock: FakeClock) -> None:
+    books.enqueue([sms(clock.now(), f"text {n}") for n in range(200)], source="test")
+    claimed: list[object] = []
+
+    def work() -> None:
+        mine = SqlLedger.on(engine)
+        while messages := mine.claim(wish(clock.now(), count=7)):
+            claimed.extend(message.id for message in messages)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == len(set(claimed)) == 200
+
+
+def test_what_is_not_due_or_too_late_stays(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
+    now = clock.now()
+    later = sms(now, due_at=now + timedelta(minutes=5))
+    brief = sms(now, expires_at=now + timedelta(seconds=30))
+    books.enqueue([later, brief], source="test")
+    clock.advance(timedelta(minutes=1))
+    assert ledger.claim(wish(clock.now())) == []
+    assert ledger.expire(now=clock.now(), limit=10) == 1
+    assert books.message(brief.id).state is State.EXPIRED
+    clock.advance(timedelta(minutes=5))
+    assert [message.id for message in ledger.claim(wish(clock.now()))] == [later.id]
+
+
+def test_transactional_goes_first_and_bulk_keeps_its_share(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
+    books.enqueue([sms(clock.now(), f"bulk {n}", bulk=True) for n in range(50)], source="test")
+    books.enqueue([sms(clock.now(), f"code {n}") for n in range(50)], source="test")
+    claimed = ledger.claim(wish(clock.now(), count=20, bulk=2, bulk_limit=20))
+    by_priority = [sum(m.priority is priority for m in claimed) for priority in Priority]
+    assert by_priority == [18, 2]
+
+
+def test_bulk_never_takes_more_than_it_may(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
+    books.enqueue([sms(clock.now(), f"bulk {n}", bulk=True) for n in range(50)], source="test")
+    assert len(ledger.claim(wish(clock.now(), count=20, bulk_limit=15))) == 15
+
+
+def test_running_campaigns_share_and_paused_ones_wait(
+    books: Books, ledger: SqlLedger, engine: Engine, clock: FakeClock
+) -> None:
+    campaigns = [new_id(clock.now()) for _ in range(3)]
+    states = ("running", "running", "paused")
+    with transaction(engine) as connection:
+        connection.execute(
+            insert(CampaignRow),
+            [
+                {"id": id_, "name": "spring", "channel": "sms", "state": state, "created_at": clock.now()}
+                for id_, state in zip(campaigns, states, strict=True)
+            ],
+        )
+        from dispatcher.ledger.enqueue import as_row
+
+        for campaign, size in zip(campaigns, (100, 5, 100), strict=True):
+            for n in range(size):
+                row = as_row(sms(clock.now(), bulk=True), source="test")
+                number = f"+4477009{campaigns.index(campaign)}{n:04d}"
+                connection.execute(insert(MessageRow), row | {"campaign_id": campaign, "recipient": number})
+    claimed = ledger.claim(wish(clock.now(), count=30, bulk_limit=30))
+    counts = [sum(m.campaign_id == campaign for m in claimed) for campaign in campaigns]
+    assert counts == [25, 5, 0], "the small one whole, the big one the rest, the paused one nothing"
+
+
+def test_a_pause_holds_at_the_next_claim_and_ends_by_itself(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
+    books.enqueue([sms(clock.now()), gift(clock.now())], source="test")
+    by = By(actor="test", reason="fraud check", now=clock.now())
+    books.pause(Channel.GIFT, by, until=clock.now() + timedelta(minutes=5))
+    assert ledger.claim(wish(clock.now(), Channel.GIFT)) == []
+    assert len(ledger.claim(wish(clock.now(), Channel.SMS))) == 1
+    clock.advance(timedelta(minutes=6))
+    assert len(ledger.claim(wish(clock.now(), Channel.GIFT))) == 1
+
+
+def test_an_automatic_pause_gives_way_to_an_operators(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
+    books.pause(Channel.SMS, By(actor="olga", reason="wait", now=clock.now()), until=None)
+    ledger.pause(Channel.SMS, by="dispatcher", reason="403", until=clock.now() + timedelta(1), now=clock.now())
+    assert [pause.by for pause in books.pauses(now=clock.now())] == ["olga"]
+    books.resume(Channel.SMS, By(actor="olga", reason=None, now=clock.now()))
+    ledger.pause(Channel.SMS, by="dispatcher", reason="403", until=clock.now() + timedelta(1), now=clock.now())
+    assert [pause.reason for pause in books.pauses(now=clock.now())] == ["403"]
+
+
+def test_invariant_2_no_double_gift_the_database_refuses_a_second_live_send(
+    books: Books, ledger: SqlLedger, engine: Engine, clock: FakeClock
+) -> None:
+    """Even code that wrongly queues a gift again cannot get it claimed while its guard stands."""
+    books.enqueue([gift(clock.now())], source="test")
+    claimed = ledger.claim(wish(clock.now(), Channel.GIFT))[0]
+    with transaction(engine) as connection:  # what a bug might do
+        connection.execute(
+            update(MessageRow)
+            .where(MessageRow.id == claimed.id)
+            .values(state="queued", lease_token=None, lease_expires_at=None)
+        )
+    assert ledger.claim(wish(clock.now(), Channel.GIFT)) == []
+    with pytest.raises(IntegrityError), transaction(engine) as connection:
+        connection.execute(insert(GiftGuardRow), [{"message_id": claimed.id, "guarded_at": clock.now()}])
+    with engine.connect() as connection:
+        assert connection.execute(select(GiftGuardRow.message_id)).scalars().all() == [claimed.id]
+
+
+def test_leases_are_renewed_only_while_they_last(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
+    books.enqueue([sms(clock.now())], source="test")
+    claimed = ledger.claim(wish(clock.now()))
+    clock.advance(timedelta(seconds=50))
+    ledger.renew(claimed, now=clock.now(), until=clock.now() + timedelta(seconds=60))
+    clock.advance(timedelta(seconds=50))
+    assert ledger.lost_leases(now=clock.now(), limit=10) == []
+    clock.advance(timedelta(seconds=50))
+    ledger.renew(claimed, now=clock.now(), until=clock.now() + timedelta(seconds=60))
+    assert [lost.id for lost in ledger.lost_leases(now=clock.now(), limit=10)] == [claimed[0].id]
+
+
+def test_what_is_due_is_seen_per_channel(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
+    assert not any(due.waiting for due in ledger.due(now=clock.now()))
+    books.enqueue([gift(clock.now())], source="test")
+    assert {due.channel: due.waiting for due in ledger.due(now=clock.now())} == {Channel.SMS: False, Channel.GIFT: True}
+    books.pause(Channel.GIFT, By(actor="test", reason=None, now=clock.now()), until=None)
+    assert not any(due.waiting for due in ledger.due(now=clock.now()))
