@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from dispatcher.domain.attempt import Claimed, Sent
+from dispatcher.domain.errors import ScopeMissing
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome, OutcomeKind
@@ -57,7 +58,7 @@ class SilentBell:
         return True
 
 
-@dataclass(slots=True)
+@dataclass
 class OpenLimiter:
     """Grants whatever is asked, unless told to hold a channel; remembers what was reported."""
 
@@ -108,6 +109,8 @@ class FixedToken:
         """Return the present token."""
         if self.trouble is not None:
             raise self.trouble
+        if scope not in self.scopes:
+            raise ScopeMissing(scope, self.scopes, retry_after=timedelta(seconds=60))
         return Token(value=f"token-{self.generation}", generation=self.generation, scopes=self.scopes)
 
     def retire(self, generation: int) -> None:

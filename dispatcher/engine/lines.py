@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -67,6 +67,12 @@ class Lines:
             message = self._in_flight.pop(call.message.id)
             del self._ends[message.id]
             self.bulk_in_flight -= message.priority is Priority.BULK
+
+    def wake(self, channels: Collection[Channel]) -> None:
+        """Look again at lines that had run dry."""
+        for line in self._lines:
+            if line.channel in channels and line.dry:
+                line.open_at, line.dry = 0.0, False
 
     def leases_ending_before(self, moment: datetime) -> list[Claimed]:
         """Return the calls in flight whose lease ends before a moment."""

@@ -18,7 +18,7 @@ import structlog
 
 from dispatcher.domain.attempt import Claimed
 from dispatcher.domain.errors import LedgerUnavailable, ScopeMissing, TokenUnavailable
-from dispatcher.domain.message import Channel
+from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.engine.lines import Line, Lines
 from dispatcher.engine.settling import Settling
@@ -91,8 +91,9 @@ class Pump:
             if self.transport.in_flight == 0 and (not claiming or self._nothing_soon()):
                 break
             sent = self.transport.finished(wait=self._wait() if claiming else PATIENCE)
-            self.settling.settle(sent)
+            again = self.settling.settle(sent)
             self.lines.landed(sent)
+            self.lines.wake(again)
             self._renew()
         if self.lines.backlog or not self.settling.ledger_is_there:
             self.bell.ring()
@@ -106,6 +107,9 @@ class Pump:
             if room > 0 and line.open_at <= self.clock.monotonic():
                 try:
                     more |= self._fill_from(line, room)
+                except LedgerUnavailable as away:
+                    log.warning("claim_failed", channel=line.channel.value, reason=str(away))
+                    line.hold(self.clock, PATIENCE)
                 except Exception:  # what is in flight must still land: an error here may only cost this line's turn
                     log.exception("line_failed", channel=line.channel.value)
                     line.hold(self.clock, PATIENCE)
@@ -121,7 +125,8 @@ class Pump:
             token = self._token(line)
             if token is None or self._probed(line, permits, token):
                 return False
-            messages = self._claim(line, permits.count)
+            bulk_room = max(0, self.shape.bulk_slots - self.lines.bulk_in_flight)
+            messages = self._claim(line, permits.count, bulk_room)
             used = len(messages)
             if messages:
                 self.transport.start(messages, token)
@@ -129,9 +134,10 @@ class Pump:
         finally:
             if used < permits.count:
                 self.limiter.give_back(line.channel, permits.count - used)
-        line.backlog = used == permits.count
-        if not line.backlog:
-            line.hold(self.clock, IDLE, dry=True)
+        bulk = sum(message.priority is Priority.BULK for message in messages)
+        line.backlog = used == permits.count or bulk == bulk_room
+        if used < permits.count:
+            line.hold(self.clock, IDLE, dry=not line.backlog)
         return line.backlog and self.transport.in_flight >= self.shape.capacity // 2
 
     def _token(self, line: Line) -> Token | None:
@@ -155,11 +161,10 @@ class Pump:
         line.hold(self.clock, IDLE)
         return True
 
-    def _claim(self, line: Line, count: int) -> list[Claimed]:
+    def _claim(self, line: Line, count: int, bulk_room: int) -> list[Claimed]:
         line.bulk_credit += count * self.shape.bulk_share
         owed = int(line.bulk_credit)
         line.bulk_credit -= owed
-        bulk_room = max(0, self.shape.bulk_slots - self.lines.bulk_in_flight)
         request = ClaimRequest(
             channel=line.channel,
             count=count,
@@ -169,12 +174,7 @@ class Pump:
             now=self.clock.now(),
             lease=self.shape.lease,
         )
-        try:
-            return self.ledger.claim(request)
-        except LedgerUnavailable as away:
-            log.warning("claim_failed", channel=line.channel.value, reason=str(away))
-            line.hold(self.clock, PATIENCE)
-            return []
+        return self.ledger.claim(request)
 
     def _wait(self) -> timedelta:
         soonest = min(line.open_at for line in self.lines) - self.clock.monotonic()

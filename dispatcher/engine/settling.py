@@ -49,10 +49,13 @@ class Settling:
             self.clock.sleep(RETRY_LEDGER)
             self.ledger_is_there = self._drain()
 
-    def settle(self, calls: Sequence[Sent]) -> None:
-        """Decide about each call, tell the channel, and record all of them in one group commit, or spool them."""
+    def settle(self, calls: Sequence[Sent]) -> frozenset[Channel]:
+        """Decide about each call, tell the channel, and record all of them in one group commit, or spool them.
+
+        :return: the channels on which something is due again at once.
+        """
         if not calls:
-            return
+            return frozenset()
         decided = [(call, self._decide(call)) for call in calls]
         self._tell_channels(decided)
         batch = [
@@ -67,9 +70,13 @@ class Settling:
             level("spooled", attempts=len(batch), reason=str(error))
             self.spool.append(batch)
             self.ledger_is_there = False
-            return
+            return frozenset()
         self.settled += len(batch)
         self._log(batch, late=len(batch) - len(taken))
+        now = self.clock.now()
+        return frozenset(
+            call.message.channel for call, decision in decided if decision.due_at is not None and decision.due_at <= now
+        )
 
     def pause(self, channel: Channel, reason: str) -> None:
         """Stop a channel with the reason, for a while: the fault is not the messages'."""

@@ -1,0 +1,152 @@
+"""Invariant 10: an answer that came is never dropped, even while the ledger is away."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from datetime import timedelta
+
+from dispatcher.domain.attempt import Settlement
+from dispatcher.domain.errors import LedgerUnavailable
+from dispatcher.domain.identity import MessageId
+from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.domain.state import State
+from dispatcher.engine import Spool
+from dispatcher.ledger import SqlLedger
+from dispatcher.testing import ACCEPTED, FakeClock
+from tests.engine.conftest import House
+from tests.making import gift, outcome, settled, sms, wish
+
+
+class Flaky:
+    """The real ledger, whose settling can be taken away."""
+
+    def __init__(self, ledger: SqlLedger) -> None:
+        self._ledger = ledger
+        self.away = True
+
+    def settle(self, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
+        if self.away:
+            raise LedgerUnavailable("somebody restarts it")
+        return self._ledger.settle(settlements)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._ledger, name)
+
+
+def test_invariant_10_answers_are_spooled_and_settled_once_the_ledger_is_back(house: House) -> None:
+    messages = [gift(house.clock.now()) for _ in range(5)]
+    house.enqueue(*messages)
+    flaky = Flaky(house.ledger)
+    house.pump(ledger=flaky)  # type: ignore[arg-type]
+    assert set(house.states(*messages)) == {State.SENDING}
+    assert house.spool.waiting
+    assert house.bell.rings > 0, "it rings, so that somebody settles the spool soon"
+    flaky.away = False
+    house.pump(ledger=flaky)  # type: ignore[arg-type]
+    assert set(house.states(*messages)) == {State.ACCEPTED}
+    assert {house.transport.sends_of(message.id) for message in messages} == {1}
+    assert not house.spool.waiting
+
+
+def test_while_the_ledger_is_away_nothing_more_is_claimed(house: House) -> None:
+    house.capacity = 10
+    house.enqueue(*[sms(house.clock.now(), f"text {n}") for n in range(100)])
+    house.pump(ledger=Flaky(house.ledger))  # type: ignore[arg-type]
+    assert len(house.transport.carried) == 10
+
+
+def test_a_spooled_answer_is_evidence_even_after_the_lease_was_swept(house: House) -> None:
+    message = gift(house.clock.now())
+    house.enqueue(message)
+    house.pump(ledger=Flaky(house.ledger))  # type: ignore[arg-type]
+    tick = house.tick()
+    house.clock.advance(timedelta(minutes=5))
+    tick.run()
+    assert house.states(message) == [State.IN_DOUBT]
+    house.pump()
+    assert house.states(message) == [State.ACCEPTED]
+
+
+def test_the_clock_waits_for_spools_before_it_takes_leases_back(house: House) -> None:
+    message = gift(house.clock.now())
+    house.enqueue(message)
+    house.pump(ledger=Flaky(house.ledger))  # type: ignore[arg-type]
+    tick = house.tick()
+    house.clock.advance(timedelta(minutes=5))
+    tick._reachable_since = None  # the ledger was away for the clock too
+    tick.run()
+    assert house.states(message) == [State.SENDING]
+    house.pump()
+    assert house.states(message) == [State.ACCEPTED]
+
+
+def test_what_a_dead_process_left_is_taken_over(house: House) -> None:
+    message = sms(house.clock.now())
+    house.enqueue(message)
+    held = house.ledger.claim(wish(house.clock.now()))[0]
+    Spool(house.folder, "somebody-else").append([settled(held, ACCEPTED, house.clock.now())])
+    house.pump()
+    assert house.states(message) == [State.ACCEPTED]
+
+
+def test_a_line_cut_off_by_a_crash_costs_only_itself(house: House) -> None:
+    message = sms(house.clock.now())
+    house.enqueue(message)
+    held = house.ledger.claim(wish(house.clock.now()))[0]
+    house.spool.append([settled(held, ACCEPTED, house.clock.now())])
+    (file,) = house.folder.glob("*.jsonl")
+    with file.open("ab") as handle:
+        handle.write(b'{"attempt_id": "01')
+    house.pump()
+    assert house.states(message) == [State.ACCEPTED]
+    assert not house.spool.waiting
+
+
+def test_one_settlement_that_the_ledger_refuses_does_not_hold_up_the_others(house: House) -> None:
+    good, bad = sms(house.clock.now(), "good"), sms(house.clock.now(), "bad")
+    house.enqueue(good, bad)
+    held = {each.id: each for each in house.ledger.claim(wish(house.clock.now()))}
+    impossible = outcome(OutcomeKind.ACCEPTED, http_status=10**9)  # no database column holds this on PostgreSQL
+    impossible_word = outcome(OutcomeKind.ACCEPTED, error="x" * 10, provider_id="p\x00q")
+    what = impossible if "postgresql" in str(house.books.engine.url) else impossible_word
+    house.spool.append(
+        [
+            settled(held[bad.id], what, house.clock.now()),
+            settled(held[good.id], ACCEPTED, house.clock.now()),
+        ]
+    )
+    house.pump()
+    assert house.states(good) == [State.ACCEPTED]
+
+
+def _append_many(folder: object, owner: str, held: object, times: int) -> None:
+    clock = FakeClock()
+    for _ in range(times):
+        Spool(folder, owner).append([settled(held, ACCEPTED, clock.now())])  # type: ignore[arg-type]
+
+
+def test_nothing_is_lost_between_one_that_writes_and_one_that_settles(house: House) -> None:
+    """A file that is settled and removed at the moment of an append must not swallow the append."""
+    house.enqueue(sms(house.clock.now()))
+    held = house.ledger.claim(wish(house.clock.now()))[0]
+    writer = multiprocessing.get_context("fork").Process(
+        target=_append_many, args=(house.folder, "worker-1", held, 300)
+    )
+    writer.start()
+    found = 0
+    while writer.is_alive() or house.spool.waiting:
+        found += sum(len(batch) for batch in house.spool.batches())
+    writer.join()
+    assert found == 300
+
+
+def test_the_spool_holds_no_number_and_no_text(house: House) -> None:
+    message = sms(house.clock.now(), "a very secret text")
+    house.enqueue(message)
+    house.pump(ledger=Flaky(house.ledger))  # type: ignore[arg-type]
+    (file,) = house.folder.glob("*.jsonl")
+    content = file.read_text()
+    assert str(message.id) in content
+    assert "secret text" not in content
+    assert message.recipient not in content
