@@ -1,0 +1,57 @@
+"""Migrations: up, down and up again on both databases, and never apart from the models."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import Engine, inspect
+
+from dispatcher.domain.errors import LedgerOutdated
+from dispatcher.ledger import current, head, make_engine, migrate, require_head
+from dispatcher.ledger.engine import transaction
+from dispatcher.ledger.schema import _config
+
+
+def test_migrations_go_up_down_and_up_and_match_the_models(engine: Engine) -> None:
+    assert current(engine) == head()
+    migrate(engine, target="base")
+    assert current(engine) is None
+    migrate(engine)
+    config = _config()
+    with transaction(engine) as connection:
+        config.attributes["connection"] = connection
+        command.check(config)
+
+
+def test_every_name_in_the_database_has_the_prefix(engine: Engine) -> None:
+    tables = inspect(engine).get_table_names()
+    assert "dispatcher_messages" in tables
+    assert all(name.startswith("dispatcher_") for name in tables)
+
+
+def test_workers_refuse_a_ledger_that_is_not_at_the_head(tmp_path: Path) -> None:
+    empty = make_engine(f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(LedgerOutdated, match=r"the ledger is empty.*dispatcher migrate"):
+        require_head(empty)
+
+
+def test_two_migrations_at_once_are_as_good_as_one(engine: Engine) -> None:
+    migrate(engine, target="base")
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            migrate(make_engine(engine.url.render_as_string(hide_password=False)))
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert current(engine) == head()
