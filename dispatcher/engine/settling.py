@@ -99,13 +99,13 @@ class Settling:
             throttled = [
                 call.outcome.retry_after or SHORT_PAUSE for call, decision in ours if decision.effect is Effect.THROTTLE
             ]
+            # Said even when it says nothing: a half-open breaker waits for word of its one probe.
             report = ChannelReport(
                 healthy=effects.count(Effect.HEALTHY),
                 sick=effects.count(Effect.SICK),
                 throttled=max(throttled, default=None),
             )
-            if report != ChannelReport():
-                self.limiter.report(channel, report)
+            self.limiter.report(channel, report)
             for call in (call for call, decision in ours if decision.effect is Effect.RENEW_TOKEN):
                 self._renew_token(call)
             for call in [call for call, decision in ours if decision.effect is Effect.PAUSE][:1]:

@@ -1,0 +1,11 @@
+-- Lift the 429 pause, close the breaker and restore the configured rate. What has gathered stays: no fresh burst.
+--
+-- KEYS and ARGV 1-6 as in channel.lua
+-- reply 1
+
+if channel.level then
+  set_level(level())
+end
+unset('blocked_until', 'effective', 'lowered_at', 'raised_at', 'open_until', 'openings', 'probe_holder', 'probe_until')
+redis.call('DEL', KEYS[2])
+return 1

@@ -1,0 +1,77 @@
+"""Settings: each wrong one gets a sentence with its name; secrets hide; files and `dispatcher up` are read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dispatcher.domain.errors import SettingsError
+from dispatcher.settings import known_names, load_settings
+from dispatcher.wiring import require_api
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DISPATCHER_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SMS_RAET", "1/s", "did you mean DISPATCHER_SMS_RATE"),
+        ("SMS_RATE", "fast", "DISPATCHER_SMS_RATE: 'fast' is not a rate"),
+        ("LEASE_SECONDS", "10", "DISPATCHER_LEASE_SECONDS"),
+        ("CONCURRENCY", "0", "DISPATCHER_CONCURRENCY"),
+        ("CONCURRENCY", "many", "DISPATCHER_CONCURRENCY"),
+        ("API_BASE_URL", "api.example.com", "DISPATCHER_API_BASE_URL"),
+        ("SMS_PATH", "sendSMS", "DISPATCHER_SMS_PATH"),
+        ("TRANSPORT", "carrier-pigeon", "DISPATCHER_TRANSPORT"),
+        ("CLIENT_SECRET_FILE", "/no/such/file", "DISPATCHER_CLIENT_SECRET_FILE"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str) -> None:
+    monkeypatch.setenv(f"DISPATCHER_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert says in str(caught.value)
+
+
+def test_secrets_come_from_files_and_hide_in_repr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("s3cret-value\n")
+    monkeypatch.setenv("DISPATCHER_CLIENT_SECRET_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("DISPATCHER_LEDGER_URL", "postgresql://u:pa55word@db/x")
+    settings = load_settings()
+    assert settings.client_secret.get_secret_value() == "s3cret-value"
+    assert "s3cret" not in repr(settings)
+    assert "pa55word" not in repr(settings)
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("DISPATCHER_SMS_RATE=7/s\nDISPATCHER_GIFT_RATE=8/s\nOTHER=1\n")
+    monkeypatch.setenv("DISPATCHER_GIFT_RATE", "9/s")
+    settings = load_settings()
+    assert (settings.sms_rate, settings.gift_rate) == ("7/s", "9/s")
+
+
+def test_what_a_running_up_left_fills_the_gaps(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "embedded.env").write_text(f"PID={os.getpid()}\nDISPATCHER_API_BASE_URL=http://127.0.0.1:9\n")
+    assert load_settings().api_base_url == "http://127.0.0.1:9"
+    (home / "embedded.env").write_text("PID=999999999\nDISPATCHER_API_BASE_URL=http://127.0.0.1:9\n")
+    assert load_settings().api_base_url == "", "what a dead process left counts for nothing"
+
+
+def test_the_api_must_be_known_and_the_secret_never_sent_in_clear() -> None:
+    with pytest.raises(SettingsError, match="DISPATCHER_CLIENT_ID"):
+        require_api(load_settings(api_base_url="https://api.example.com"))
+    with pytest.raises(SettingsError, match="plain http"):
+        require_api(load_settings(api_base_url="http://api.example.com", client_id="x", client_secret="y"))
+    require_api(load_settings(api_base_url="http://127.0.0.1:8025", client_id="x", client_secret="y"))
+
+
+def test_every_setting_has_a_line_of_help() -> None:
+    assert all(len(help_) > 10 and help_.endswith(".") for help_ in known_names().values())
