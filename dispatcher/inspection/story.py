@@ -26,12 +26,20 @@ def tell(message: Message, attempts: list[Attempt], audit: list[AuditEntry], *, 
     """Tell what became of a message from its first moment to now."""
     chapters = [Chapter(at=message.created_at, title=f"enqueued by {message.source}", detail=_wanted(message))]
     chapters += [Chapter(at=entry.at, title=f"{entry.action} by {entry.actor}", detail=entry.reason) for entry in audit]
-    due = message.created_at if attempts else message.due_at
+    due = message.created_at
+    if attempts and due < message.due_at <= attempts[0].started_at:  # never put off since, so it was scheduled for then
+        chapters.append(Chapter(at=due, title="waited until it was due", took=message.due_at - due))
+        due = message.due_at
     for attempt in attempts:
-        chapters += _attempt(attempt, due=due)
+        again = [entry.at for entry in audit if due < entry.at <= attempt.started_at and _queues_again(entry)]
+        chapters += _attempt(attempt, due=max([due, *again]))
         due = attempt.next_due_at or attempt.finished_at
     chapters.sort(key=lambda chapter: chapter.at)
     return [*chapters, *_ending(message, now)]
+
+
+def _queues_again(entry: AuditEntry) -> bool:
+    return entry.action in ("replay", "resolve not-sent")
 
 
 def _wanted(message: Message) -> str:

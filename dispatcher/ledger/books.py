@@ -65,6 +65,11 @@ class Books:
         with reading(self.engine) as connection:
             return queries.oldest_waiting(connection, now=now)
 
+    def guarded_among(self, ids: Sequence[UUID]) -> frozenset[UUID]:
+        """Return those of at the most 10,000 messages that are gifts which the database refuses to send again."""
+        with reading(self.engine) as connection:
+            return queries.guarded_among(connection, ids)
+
     def money_in_doubt(self) -> dict[str, Decimal]:
         """Sum the gifts in doubt by currency."""
         with reading(self.engine) as connection:

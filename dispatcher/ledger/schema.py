@@ -8,9 +8,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 
-from dispatcher.domain.errors import LedgerOutdated
+from dispatcher.domain.errors import LedgerOutdated, SettingsError
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.tables import VERSION_TABLE
 
@@ -47,14 +48,22 @@ def require_head(engine: Engine) -> None:
 
 
 def migrate(engine: Engine, *, target: str = "head") -> tuple[str | None, str | None]:
-    """Bring the ledger to a revision and return those before and after. Safe to run twice at once."""
+    """Bring the ledger to a revision and return those before and after. Safe to run twice at once.
+
+    :raises SettingsError: there is no such revision.
+    """
     config = _config()
     before = current(engine)
     with transaction(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
-        (command.downgrade if target == "base" else command.upgrade)(config, target)
+        try:
+            (command.downgrade if target == "base" else command.upgrade)(config, target)
+        except CommandError as error:
+            raise SettingsError(
+                f"the ledger has no way to revision {target} ({error}); the newest is {head()}"
+            ) from None
     return before, current(engine)
 
 

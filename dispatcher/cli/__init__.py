@@ -1,0 +1,33 @@
+"""The command line: one file per noun. It reads through inspection and the books, and acts through the client and them.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 nothing matched, 4 refused (``exits`` has the whole table).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command that the arguments name; this is the ``dispatcher`` program."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal that knows no "•" shows a question mark; it is no reason to fail.
+            stream.reconfigure(errors="replace")
+    try:
+        from dispatcher.cli.app import app
+
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        _leave_quietly()
+
+
+def _leave_quietly() -> None:
+    """Whoever reads our output may have gone (``| head``): that is no fault to complain about at exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,146 @@
+"""All commands put together, what they share, and the one place where an error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dispatcher.cli.channel import channel
+from dispatcher.cli.check import check
+from dispatcher.cli.clock import clock
+from dispatcher.cli.dead import dead
+from dispatcher.cli.demo import demo
+from dispatcher.cli.exits import Exit, complain, exit_code
+from dispatcher.cli.gift import gift
+from dispatcher.cli.in_doubt import in_doubt
+from dispatcher.cli.messages import messages
+from dispatcher.cli.migrate import migrate
+from dispatcher.cli.noun import Commands, laid_out
+from dispatcher.cli.sandbox import sandbox
+from dispatcher.cli.sms import sms
+from dispatcher.cli.status import status
+from dispatcher.cli.token import token
+from dispatcher.cli.up import up
+from dispatcher.cli.worker import worker
+from dispatcher.domain.errors import DispatcherError
+
+_UsageError: Any = typer.BadParameter.__base__
+"""What Typer raises for wrong usage; where its class lives differs between versions."""
+
+_START = """Send SMS and gift cards through one remote HTTP API: queued in SQL, never lost, no gift paid twice.
+
+New here? `dispatcher demo` shows everything in a minute; `dispatcher up` starts all that sending needs on this
+machine, and `dispatcher sms` in another terminal then sends. Elsewhere, `dispatcher check` says what is missing.
+"""
+_END = (
+    "Settings are environment variables DISPATCHER_… (or .env, or a file each). "
+    "Exit codes: 0 done, 1 failed, 2 usage, 3 nothing matched, 4 refused."
+)
+
+
+_ORDER = (
+    *("demo", "up", "check"),
+    *("sms", "gift"),
+    *("status", "messages"),
+    *("dead", "in-doubt", "channel"),
+    *("worker", "clock", "migrate", "token", "sandbox"),
+)
+
+
+class _Program(TyperGroup):
+    """Ends every command, however it ended, with its exit code and at the most one sentence for each fault."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command and exit."""
+        extra["standalone_mode"] = False
+        try:
+            ended = super().main(*args, **extra)
+        except DispatcherError as error:
+            complain(str(error))
+            ended = exit_code(error)
+        except _UsageError as error:
+            complain(_with_help(error))
+            ended = Exit.USAGE
+        except typer.Abort:
+            complain("nothing was done")
+            ended = Exit.REFUSED
+        except KeyboardInterrupt:
+            ended = Exit.INTERRUPTED
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            complain(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+            ended = Exit.FAILED
+        sys.exit(int(ended or Exit.DONE))
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Name the commands in the order in which a newcomer meets them."""
+        return sorted(self.commands, key=_ORDER.index)
+
+
+def _with_help(error: Any) -> str:
+    sentence = " ".join(str(error.format_message()).split()).rstrip(".")
+    return sentence if error.ctx is None else f"{sentence}; `{error.ctx.command_path} --help` explains"
+
+
+app = Commands(
+    name="dispatcher",
+    cls=_Program,
+    help=laid_out(_START),
+    epilog=_END,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,  # they would print the values of variables: numbers, texts, secrets
+    add_completion=True,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"dispatcher {version('dispatcher')}")
+        except PackageNotFoundError:
+            typer.echo("dispatcher (not installed)")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Folder of embedded data and spool; the same as DISPATCHER_HOME.", file_okay=False),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    if home is not None:
+        # In the environment, so that the processes which a command starts live in the same home.
+        os.environ["DISPATCHER_HOME"] = str(home.absolute())
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+_BEGIN, _SEND, _LOOK, _MEND, _RUN = "Begin", "Send", "Look", "Put right", "Run"
+
+app.command(rich_help_panel=_BEGIN)(demo)
+app.command(rich_help_panel=_BEGIN)(up)
+app.command(rich_help_panel=_BEGIN)(check)
+app.command(rich_help_panel=_SEND)(sms)
+app.command(rich_help_panel=_SEND)(gift)
+app.command(rich_help_panel=_LOOK)(status)
+app.add_typer(messages, name="messages", rich_help_panel=_LOOK)
+app.add_typer(dead, name="dead", rich_help_panel=_MEND)
+app.add_typer(in_doubt, name="in-doubt", rich_help_panel=_MEND)
+app.add_typer(channel, name="channel", rich_help_panel=_MEND)
+app.command(rich_help_panel=_RUN)(worker)
+app.command(rich_help_panel=_RUN)(clock)
+app.command(rich_help_panel=_RUN)(migrate)
+app.command(rich_help_panel=_RUN)(token)
+app.command(rich_help_panel=_RUN)(sandbox)

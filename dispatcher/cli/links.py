@@ -1,0 +1,246 @@
+"""The links of the chain from the settings to the API, in the order in which `dispatcher check` looks at them."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+
+from redis.exceptions import AuthenticationError, RedisError
+
+from dispatcher.cli.checkup import Link, Mark, Step, Trouble, Walk, skipped, take, warning
+from dispatcher.cli.when import in_words
+from dispatcher.domain.errors import BrokerUnavailable, LedgerUnavailable, ScopeMissing, SettingsError, TokenUnavailable
+from dispatcher.domain.message import Channel
+from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.engine import Spool
+from dispatcher.ledger import current, head, wal_is_safe
+from dispatcher.ports import Token
+from dispatcher.settings import load_settings
+from dispatcher.wiring import Services, require_api
+
+_SKEW = timedelta(seconds=1)
+_OLDEST_POSTGRESQL = (15,)
+
+
+def walk_all() -> list[Step]:
+    """Look at every link."""
+    try:
+        services = Services(load_settings())
+    except SettingsError as error:
+        broken = Step(name="settings", mark=Mark.FAULT, found=str(error), advice="correct it; docs/settings.md has all")
+        return [broken, *(skipped(Link(name=link.name, look=link.look, needs="settings")) for link in LINKS[1:])]
+    try:
+        return list(take(LINKS, Walk(services=services)))
+    finally:
+        services.close()
+
+
+def _settings(walk: Walk) -> str:
+    return f"no contradictions; home is {walk.services.settings.home}"
+
+
+def _api(walk: Walk) -> str:
+    settings = walk.services.settings
+    try:
+        require_api(settings)
+    except SettingsError as error:
+        raise Trouble(str(error), "set it in the environment, in .env, or through a file (…_FILE)") from None
+    return f"{settings.api_base_url}, client id and secret are set"
+
+
+def _lease(walk: Walk) -> str:
+    lease, deadline = walk.services.settings.lease_seconds, walk.services.settings.http_deadline
+    return f"a lease ({lease:g} s) outlives the longest call ({deadline.total_seconds():g} s)"
+
+
+def _ledger(walk: Walk) -> str:
+    engine = walk.services.engine
+    try:
+        current(engine)
+    except LedgerUnavailable as away:
+        raise Trouble(str(away), "start the database, or correct DISPATCHER_LEDGER_URL") from None
+    if engine.dialect.name == "sqlite":
+        return f"SQLite {sqlite3.sqlite_version}, {engine.url.database}"
+    version: tuple[int, ...] = getattr(engine.dialect, "server_version_info", None) or (0,)
+    found = f"PostgreSQL {'.'.join(str(part) for part in version)}"
+    if version < _OLDEST_POSTGRESQL:
+        raise warning(found, f"it is tested with {_OLDEST_POSTGRESQL[0]} and newer: update the server")
+    return found
+
+
+def _schema(walk: Walk) -> str:
+    found, wanted = current(walk.services.engine), head()
+    if found == wanted:
+        return f"at revision {found}, the newest"
+    if found is not None and found > wanted:
+        raise Trouble(
+            f"at revision {found}, newer than this version's {wanted}", "update this installation of dispatcher"
+        )
+    raise Trouble(f"{f'at revision {found}' if found else 'empty'}, {wanted} is needed", "run `dispatcher migrate`")
+
+
+def _journal(walk: Walk) -> str:
+    if walk.services.engine.dialect.name != "sqlite":
+        return "PostgreSQL: any number of hosts"
+    one_host = "all processes must run on this host; for several use PostgreSQL"
+    if wal_is_safe():
+        raise warning("SQLite with a write-ahead log: one host only", one_host)
+    raise warning(
+        f"SQLite {sqlite3.sqlite_version} with a rollback journal, one host only: its write-ahead log can corrupt the "
+        "ledger when several processes write",
+        f"SQLite 3.51.3 is faster; {one_host}",
+    )
+
+
+def _clock(walk: Walk) -> str:
+    skew = walk.services.clock.synchronise()
+    if walk.services.engine.dialect.name == "sqlite":
+        return "the ledger's clock is this host's"
+    size = in_words(abs(skew))
+    if abs(skew) > _SKEW:
+        way = "behind" if skew > timedelta(0) else "ahead of"
+        raise warning(
+            f"this host's clock is {size} {way} the ledger's", "let NTP set both; leases allow for it till then"
+        )
+    return f"{size} from the ledger's"
+
+
+def _redis(walk: Walk) -> str:
+    try:
+        found = walk.services.redis.info()
+    except AuthenticationError as error:
+        raise Trouble(f"Redis refuses us: {error}", "correct user and password in DISPATCHER_REDIS_URL") from None
+    except (RedisError, OSError) as error:
+        raise Trouble(
+            f"Redis cannot be reached: {error}",
+            "start it, or correct DISPATCHER_REDIS_URL; messages are taken and kept until then, but not sent on time",
+        ) from None
+    walk.redis = {str(name): str(value) for name, value in dict(found).items()}
+    if walk.redis.get("redis_mode") == "cluster" or walk.redis.get("cluster_enabled") == "1":
+        raise Trouble("this is a Redis Cluster", "use a single server, with replicas if you like: Celery needs one")
+    return "reachable"
+
+
+def _redis_version(walk: Walk) -> str:
+    valkey = walk.redis.get("valkey_version")
+    name, version, oldest = ("Valkey", valkey, 8) if valkey else ("Redis", walk.redis.get("redis_version", "0"), 7)
+    if int(version.split(".")[0] or 0) < oldest:
+        raise Trouble(f"{name} {version}", f"use Redis 7, Valkey 8 or newer: the scripts need {name} {oldest}")
+    return f"{name} {version}"
+
+
+def _redis_memory(walk: Walk) -> str:
+    policy = walk.redis.get("maxmemory_policy", "unknown")
+    if policy != "noeviction":
+        raise warning(
+            f"maxmemory-policy is {policy}: under pressure bells, limits and the token may vanish",
+            "set maxmemory-policy noeviction",
+        )
+    return "evicts nothing"
+
+
+def _redis_persistence(walk: Walk) -> str:
+    if walk.redis.get("aof_enabled") != "1":
+        raise warning(
+            "appendonly is no: a restart forgets bells, limits and the token; nothing of the ledger's is lost",
+            "set appendonly yes, above all if messages are enqueued through the broker alone",
+        )
+    return "appendonly is on"
+
+
+def _token(walk: Walk) -> str:
+    tokens = walk.services.tokens
+    try:
+        shared = tokens.state().generation
+    except BrokerUnavailable:
+        shared = None
+    try:
+        walk.token = _any_token(walk)
+    except ScopeMissing as missing:
+        raise Trouble(str(missing), "set DISPATCHER_SCOPES to what the provider grants you") from None
+    except TokenUnavailable as trouble:
+        raise Trouble(trouble.reason, f"it is asked for again in {in_words(trouble.retry_after)}") from None
+    how = "shared by the fleet" if walk.token.generation == shared else "just fetched"
+    return f"generation {walk.token.generation}, {how}; granted {' '.join(sorted(walk.token.scopes)) or 'nothing'}"
+
+
+def _any_token(walk: Walk) -> Token:
+    """Return a token, whichever of the settings' scopes it was granted: the steps after this one look at them."""
+    scopes = sorted(walk.services.settings.scope_set) or [""]
+    for scope in scopes[:-1]:
+        try:
+            return walk.services.tokens.token(scope)
+        except ScopeMissing:
+            continue
+    return walk.services.tokens.token(scopes[-1])
+
+
+def _scope_of(channel: Channel) -> Link:
+    def look(walk: Walk) -> str:
+        scope = walk.services.scopes[channel]
+        if walk.token is not None and scope in walk.token.scopes:
+            return f"{scope} is granted"
+        if scope not in walk.services.settings.scope_set:
+            raise warning(
+                f"{scope} is not asked for, so {channel.value} cannot be sent",
+                f"add {scope} to DISPATCHER_SCOPES if it should be",
+            )
+        raise Trouble(
+            f"{scope} is not granted, so {channel.value} cannot be sent",
+            f"ask the provider to grant {scope} to this client",
+        )
+
+    return Link(name=f"scope {channel.value}", look=look, needs="token")
+
+
+def _probe(walk: Walk) -> str:
+    if walk.token is None:
+        raise Trouble("there is no token to try", None)
+    outcome = walk.services.transport.probe(walk.token)
+    path = walk.services.settings.probe_path
+    heard = " ".join(
+        str(part) for part in (outcome.http_status, outcome.error, outcome.error_description) if part is not None
+    )
+    if outcome.kind is OutcomeKind.ACCEPTED:
+        return f"{path} takes the token"
+    advice = {
+        OutcomeKind.NOT_SENT: "check DISPATCHER_API_BASE_URL, the network and DISPATCHER_PROXY",
+        OutcomeKind.IN_DOUBT: "check the network and DISPATCHER_PROXY; then try again",
+        OutcomeKind.UNAUTHORIZED: "the API grants tokens that it refuses: ask the provider",
+        OutcomeKind.MISCONFIGURED: "check DISPATCHER_API_BASE_URL and DISPATCHER_PROBE_PATH with the provider",
+        OutcomeKind.THROTTLED: "wait a little: the API asks to slow down",
+    }.get(outcome.kind, "the API is in trouble: ask the provider, then try again")
+    raise Trouble(f"{path} does not work: {heard or outcome.kind.value}", advice)
+
+
+def _spool(walk: Walk) -> str:
+    folder = walk.services.settings.home / "spool"
+    if any(folder.glob("*.refused")):
+        raise warning(
+            f"the ledger refused answers for good; they are kept in {folder}/*.refused",
+            "compare them with the provider's records, then remove the files",
+        )
+    if Spool(folder, walk.services.worker).waiting:
+        raise warning(
+            f"answers wait in {folder} to be settled", "start a worker on this host; it settles them before it claims"
+        )
+    return "empty"
+
+
+LINKS = (
+    Link(name="settings", look=_settings),
+    Link(name="api", look=_api),
+    Link(name="lease", look=_lease),
+    Link(name="ledger", look=_ledger),
+    Link(name="schema", look=_schema, needs="ledger"),
+    Link(name="journal", look=_journal, needs="ledger"),
+    Link(name="clock", look=_clock, needs="ledger"),
+    Link(name="redis", look=_redis),
+    Link(name="redis version", look=_redis_version, needs="redis"),
+    Link(name="redis memory", look=_redis_memory, needs="redis"),
+    Link(name="redis disk", look=_redis_persistence, needs="redis"),
+    Link(name="token", look=_token, needs="api"),
+    *(_scope_of(channel) for channel in Channel),
+    Link(name="test call", look=_probe, needs="token"),
+    Link(name="spool", look=_spool),
+)

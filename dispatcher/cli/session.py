@@ -1,0 +1,71 @@
+"""What a command works with: the settings, quiet logs, the services, and who is acting."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dispatcher.cli.exits import WrongUsage
+
+if TYPE_CHECKING:
+    from dispatcher.ledger import By
+    from dispatcher.wiring import Services
+
+
+@contextmanager
+def open_ledger() -> Iterator[Services]:
+    """Give the services, once the ledger has been seen to be at this version's schema.
+
+    :raises SettingsError: a setting is missing, unknown or contradicts another.
+    :raises LedgerUnavailable: the ledger cannot be reached.
+    :raises LedgerOutdated: it is not at the migration head.
+    """
+    from dispatcher.ledger import require_head
+
+    with open_services() as services:
+        require_head(services.engine)
+        yield services
+
+
+@contextmanager
+def open_services() -> Iterator[Services]:
+    """Give the services; none of them has been reached yet."""
+    from dispatcher.settings import load_settings
+    from dispatcher.telemetry import configure_logs
+    from dispatcher.wiring import Services
+
+    settings = load_settings()
+    # A command says itself what went wrong; only who debugs wants to hear it twice.
+    configure_logs("DEBUG" if settings.log_level == "DEBUG" else "CRITICAL")
+    services = Services(settings)
+    try:
+        yield services
+    finally:
+        services.close()
+
+
+def by(services: Services, reason: str | None) -> By:
+    """Say who acts, for the audit trail."""
+    from dispatcher.ledger import By
+
+    return By(actor=f"cli:{_user()}"[:100], reason=reason, now=services.clock.now())
+
+
+def stated(reason: str) -> str:
+    """Return a reason that says something.
+
+    :raises WrongUsage: it is blank.
+    """
+    if not reason.strip():
+        raise WrongUsage("--reason: is empty; say why in a few words, it is kept in the audit trail")
+    return reason.strip()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"  # a container's user may have no name

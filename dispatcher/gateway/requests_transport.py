@@ -1,0 +1,213 @@
+"""The transport on requests: a pool of threads, each with its own kept connection, answers handed back by a queue."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+from urllib.parse import urlsplit
+
+import structlog
+from requests import PreparedRequest, RequestException
+
+from dispatcher.domain.attempt import Claimed, Sent
+from dispatcher.domain.errors import SettingsError
+from dispatcher.domain.message import Channel
+from dispatcher.domain.outcome import Outcome
+from dispatcher.gateway.classify import Fault, FaultKind, outcome_of, outcome_of_fault
+from dispatcher.gateway.connection import tls_context
+from dispatcher.gateway.endpoints import Endpoint, probe_request, send_request
+from dispatcher.gateway.line import Line
+from dispatcher.gateway.redact import Private
+from dispatcher.ports import Clock, Token
+
+log = structlog.get_logger(__name__)
+
+
+class RequestsTransport:
+    """A ``Transport`` that blocks one thread per call under way.
+
+    :param base_url: of the API, e.g. ``https://api.example.com``; a path in it is kept.
+    :param endpoints: how each channel is sent.
+    :param capacity: the most calls under way at once; more wait their turn. Threads are made as they are needed.
+    :param connect_timeout: for the name, TCP, a proxy and TLS together.
+    :param read_timeout: from the request's first byte to the answer's last.
+    :param proxy: URL of an HTTP proxy; the environment's are never used.
+    :param ca_bundle: file or folder of CA certificates instead of the public ones.
+    :param probe_path: path that answers whether a token works.
+    :raises SettingsError: the base URL, proxy or bundle cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        endpoints: Mapping[Channel, Endpoint],
+        capacity: int,
+        connect_timeout: timedelta,
+        read_timeout: timedelta,
+        clock: Clock,
+        proxy: str | None = None,
+        ca_bundle: str | None = None,
+        probe_path: str = "/test-oauth2",
+    ) -> None:
+        self._base_url = _checked_base_url(base_url)
+        self._endpoints = endpoints
+        self._capacity = capacity
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._clock = clock
+        self._proxy = _checked_proxy(proxy)
+        self._tls = tls_context(ca_bundle)
+        self._probe_path = probe_path
+        self._inbox: SimpleQueue[tuple[Claimed, Token] | None] = SimpleQueue()
+        self._done: SimpleQueue[Sent] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._in_flight = 0
+        self._lines: list[Line] = []
+        self._closed = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls have been started and not yet handed back by ``finished``."""
+        return self._in_flight
+
+    def start(self, messages: Sequence[Claimed], token: Token) -> None:
+        """Start one call for each message; returns at once.
+
+        :raises RuntimeError: the transport was closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the transport is closed: make a new one")
+            self._in_flight += len(messages)
+            while len(self._lines) < min(self._capacity, self._in_flight):
+                self._lines.append(line := self._new_line())
+                name = f"gateway-{len(self._lines)}"
+                threading.Thread(target=self._carry, args=(line,), name=name, daemon=True).start()
+        for message in messages:
+            self._inbox.put((message, token))
+
+    def finished(self, *, wait: timedelta) -> list[Sent]:
+        """Return the calls that have completed, in the order in which they did.
+
+        Waits for the first one at the most ``wait``, also when nothing is under way, so it can be a pump's only sleep.
+        """
+        sents: list[Sent] = []
+        seconds = wait.total_seconds()
+        try:
+            sents.append(self._done.get(timeout=seconds) if seconds > 0 else self._done.get_nowait())
+            while True:
+                sents.append(self._done.get_nowait())
+        except Empty:
+            pass
+        if sents:
+            with self._lock:
+                self._in_flight -= len(sents)
+        return sents
+
+    def probe(self, token: Token) -> Outcome:
+        """Ask the API whether it works and takes the token, over a connection of its own, without sending anything."""
+        line = self._new_line()
+        try:
+            answer = line.exchange(probe_request(self._probe_path, token))
+            return outcome_of(answer, now=self._clock.now(), private=Private(secret=token.value))
+        finally:
+            line.close()
+
+    def close(self) -> None:
+        """Give up threads and connections, at once.
+
+        Calls that had not begun come back from ``finished`` as not sent; those under way are broken off, and come back
+        as in doubt if anyone still asks.
+        """
+        with self._lock:
+            self._closed = True
+            lines = list(self._lines)
+        try:
+            while True:
+                if (waiting := self._inbox.get_nowait()) is not None:
+                    self._done.put(self._sent(*waiting, line=None))
+        except Empty:
+            pass
+        for line in lines:
+            self._inbox.put(None)
+            line.sever()
+
+    def _new_line(self) -> Line:
+        return Line(
+            base_url=self._base_url,
+            tls=self._tls,
+            proxy=self._proxy,
+            connect_timeout=self._connect_timeout,
+            read_timeout=self._read_timeout,
+        )
+
+    def _carry(self, line: Line) -> None:
+        """Work as one of the threads until the transport closes."""
+        while (work := self._inbox.get()) is not None:
+            self._done.put(self._sent(*work, line=None if self._closed else line))
+        line.close()
+
+    def _sent(self, message: Claimed, token: Token, *, line: Line | None) -> Sent:
+        started_at, started = self._clock.now(), self._clock.monotonic()
+        outcome = outcome_of_fault(_CLOSED) if line is None else self._outcome(message, token, line)
+        latency = timedelta(seconds=self._clock.monotonic() - started)
+        return Sent(
+            message=message,
+            outcome=outcome,
+            started_at=started_at,
+            latency=latency,
+            token_generation=token.generation,
+        )
+
+    def _outcome(self, message: Claimed, token: Token, line: Line) -> Outcome:
+        """Call, and make an outcome even of our own mistakes: a message without one would look lost."""
+        bytes_left = False
+        try:
+            lease_left = message.lease_expires_at - self._clock.now()
+            if lease_left <= timedelta(0):
+                return outcome_of_fault(_LEASE_OVER)
+            request = send_request(self._endpoints[message.channel], message, token)
+            bytes_left = True  # from here it is the line that knows, and it never raises
+            answer = line.exchange(request, leave_within=lease_left)
+            return outcome_of(answer, now=self._clock.now(), private=_private(message, token))
+        except Exception as error:
+            log.error("call_failed_unexpectedly", message=str(message.id), error=type(error).__name__)
+            return outcome_of_fault(
+                Fault(kind=FaultKind.UNEXPECTED, bytes_left=bytes_left, detail=type(error).__name__)
+            )
+
+
+_LEASE_OVER = Fault(
+    kind=FaultKind.LEASE_OVER, bytes_left=False, detail="its lease ran out while it waited for a thread"
+)
+_CLOSED = Fault(kind=FaultKind.CLOSED, bytes_left=False, detail="the transport was closed before the call began")
+
+
+def _private(message: Claimed, token: Token) -> Private:
+    text = message.body if message.gift is None else message.gift.note
+    return Private(recipient=message.recipient, text=text or "", secret=token.value)
+
+
+def _checked_base_url(base_url: str) -> str:
+    prepared = PreparedRequest()
+    try:
+        prepared.prepare_url(base_url, None)
+    except RequestException:
+        prepared.url = None
+    if not prepared.url or urlsplit(prepared.url).scheme not in ("http", "https"):
+        raise SettingsError(f"DISPATCHER_API_BASE_URL: {base_url!r} is not a URL; write it as https://api.example.com")
+    return prepared.url.rstrip("/")
+
+
+def _checked_proxy(proxy: str | None) -> str | None:
+    if not proxy:
+        return None
+    if urlsplit(proxy).scheme not in ("http", "https") or not urlsplit(proxy).hostname:
+        # Its text may hold a password, so it is not repeated.
+        raise SettingsError(
+            "DISPATCHER_PROXY: only HTTP proxies can be used; write it as http://proxy.example.com:3128"
+        )
+    return proxy
