@@ -167,7 +167,7 @@ class SharedTokenSource:
             if held is not None:
                 return held
             cooling = self._cooling.left
-            pause = min(cooling, self._look_every) if cooling else 0.05 + 0.2 * self._rolls()
+            pause = min(cooling, self._look_every) + 0.01 if cooling else 0.05 + 0.2 * self._rolls()
             if self._clock.monotonic() + max(pause, cooling) >= deadline:
                 raise self._unavailable()
             self._clock.sleep(timedelta(seconds=pause))

@@ -61,6 +61,21 @@ def test_one_is_replayed_without_asking_and_goes_out(shell: Shell, sandbox: Sand
     assert [(each["action"], each["reason"]) for each in audit] == [("replay", "number corrected")]
 
 
+def test_the_time_it_lay_dead_is_not_told_as_waiting(shell: Shell, sandbox: SandboxControl) -> None:
+    (one,) = die(shell, sandbox)
+    services = shell.services()
+    long_ago = "2020-01-01 00:00:00.000000"
+    with services.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE dispatcher_messages SET created_at = ?, due_at = ?", (long_ago, long_ago))
+        connection.exec_driver_sql("UPDATE dispatcher_attempts SET started_at = ?, finished_at = ?", (long_ago,) * 2)
+    services.close()
+    shell("dead", "replay", one)
+    shell.pump()
+    story = shell("messages", "show", one, "--json").json["story"]
+    assert story[-1]["title"] == "is accepted"
+    assert all(each["took_s"] is None or each["took_s"] < 60 for each in story)
+
+
 def test_more_than_one_needs_a_yes_where_nobody_can_be_asked(shell: Shell, sandbox: SandboxControl) -> None:
     ids = die(shell, sandbox, 3)
     refused = shell("dead", "replay", "--all")

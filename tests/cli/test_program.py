@@ -111,6 +111,17 @@ def test_a_ledger_that_is_not_at_the_head_stops_everything(bare: Shell, command:
     assert "run `dispatcher migrate`" in ended.err
 
 
+def test_a_ledger_at_another_revision_takes_nothing(offline: Shell) -> None:
+    services = offline.services()
+    with services.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE dispatcher_alembic_version SET version_num = '0000'")
+    services.close()
+    ended = offline("sms", MOBILE, "Hi")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("error: the ledger is at revision 0000, this version needs revision ")
+    assert offline.rows() == 0
+
+
 def test_a_ledger_that_cannot_be_reached(bare: Shell) -> None:
     bare.set(ledger_url="postgresql://nobody@127.0.0.1:1/none")
     ended = bare("sms", MOBILE, "Hi")
