@@ -37,8 +37,13 @@ class Dispatcher:
         receipt = dispatcher.send_sms("+61491570006", "Your code is 123456")
     """
 
-    def __init__(self, settings: Settings, *, services: Services | None = None) -> None:
+    def __init__(self, settings: Settings, *, services: Services | None = None, source: str = "application") -> None:
+        """Take the settings; connections open at first use.
+
+        :param source: who enqueues, at most 16 characters; each message's story begins with it.
+        """
         self._services = services or Services(settings)
+        self._source = source
 
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:
@@ -210,10 +215,10 @@ class Dispatcher:
     def _enqueue(self, messages: list[NewMessage], session: Session | None) -> list[Enqueued]:
         services = self._services
         if session is None:
-            enqueued = services.books.enqueue(messages, source="application")
+            enqueued = services.books.enqueue(messages, source=self._source)
             services.bell.ring()
         else:
-            enqueued = services.books.enqueue_within(session, messages, source="application")
+            enqueued = services.books.enqueue_within(session, messages, source=self._source)
             after_commit(session, services.bell.ring)
         return enqueued
 

@@ -44,7 +44,9 @@ def open_client() -> Iterator[Client]:
     with open_ledger() as services:
         from dispatcher.client import Dispatcher
 
-        yield Client(dispatcher=Dispatcher(services.settings, services=services), services=services)
+        yield Client(
+            dispatcher=Dispatcher(services.settings, services=services, source="command line"), services=services
+        )
 
 
 def report(client: Client, receipt: Receipt, *, wait: float | None, as_json: bool, reveal: bool) -> None:

@@ -19,6 +19,8 @@ from dispatcher.domain.money import parse_amount, parse_currency
 from dispatcher.domain.recipient import Recipient, parse_recipient
 from dispatcher.domain.segments import MAX_PARTS, segments
 
+FARTHEST = timedelta(days=3653)
+"""What is due or expires later than this is taken for a slip of the keyboard."""
 DEFAULT_LIFE = timedelta(hours=72)
 """How long a message waits at the most unless the caller says otherwise."""
 
@@ -217,6 +219,8 @@ def _schedule(
     for name, moment in (("due_at", due_at), ("expires_at", expires_at)):
         if moment is not None and (not isinstance(moment, datetime) or moment.utcoffset() is None):
             raise InvalidMessage(name, f"{moment} has no time zone; give an aware datetime, e.g. datetime.now(UTC)")
+        if moment is not None and moment.replace(tzinfo=now.tzinfo) > now + FARTHEST:
+            raise InvalidMessage(name, f"{moment} is more than ten years away; give a nearer moment")
     due = now if due_at is None else max(now, due_at.astimezone(now.tzinfo))
     expires = due + life if expires_at is None else expires_at.astimezone(now.tzinfo)
     if expires <= now:

@@ -28,6 +28,7 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
     timeout and a check of pooled connections, so that a restart of the server costs one retry and not an error.
 
     :raises SettingsError: the URL is malformed or names a database that is not supported.
+    :raises LedgerUnavailable: the folder of a SQLite ledger cannot be made.
     """
     try:
         parsed = make_url(url)
@@ -71,7 +72,11 @@ def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> 
 def _sqlite(url: str, database: str | None, pool_size: int) -> Engine:
     if not database or database == ":memory:":
         raise SettingsError("DISPATCHER_LEDGER_URL: a SQLite ledger needs a file, e.g. sqlite:////var/lib/x/ledger.db")
-    Path(database).absolute().parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(database).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerUnavailable(f"cannot make the ledger's folder {folder}: {error.strerror}") from None
     engine = create_engine(url, pool_size=pool_size, max_overflow=8, pool_timeout=10)
     journal = "WAL" if wal_is_safe() else "TRUNCATE"
 

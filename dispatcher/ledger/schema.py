@@ -59,12 +59,18 @@ def migrate(engine: Engine, *, target: str = "head") -> tuple[str | None, str | 
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
         try:
-            (command.downgrade if target == "base" else command.upgrade)(config, target)
+            (command.downgrade if _is_older(config, target, than=before) else command.upgrade)(config, target)
         except CommandError as error:
             raise SettingsError(
                 f"the ledger has no way to revision {target} ({error}); the newest is {head()}"
             ) from None
     return before, current(engine)
+
+
+def _is_older(config: Config, target: str, *, than: str | None) -> bool:
+    newest_first = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    older = newest_first[newest_first.index(than) + 1 :] if than in newest_first else []
+    return target == "base" or target in older
 
 
 def _context(connection: Connection) -> MigrationContext:

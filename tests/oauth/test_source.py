@@ -398,21 +398,6 @@ def test_the_state_tells_an_operator_everything_but_the_token(bench: Bench) -> N
         assert state.expires_in is None
 
 
-def test_the_wait_for_a_cool_down_always_moves_on(bench: Bench) -> None:
-    """A rest of a cool-down under a microsecond, as rounding leaves it, is not slept through in steps of nothing."""
-    source = bench.source()
-    source.token("write")
-    bench.endpoint.answer = refusing(503)
-    bench.redis.flushall()
-    bench.clock.step(3541)
-    naps: list[timedelta] = []
-    nap = bench.clock.sleep
-    bench.clock.sleep = lambda wait: (naps.append(wait), nap(wait))[1]  # type: ignore[method-assign]
-    with pytest.raises(TokenUnavailable):
-        source.token("write")
-    assert min(naps) >= timedelta(milliseconds=10)
-
-
 def test_the_lock_must_outlive_a_mint(bench: Bench) -> None:
     credentials = credentials_for(bench.endpoint)
     store = TokenStore(redis=bench.redis, credentials=credentials, lock_life=timedelta(seconds=10))
