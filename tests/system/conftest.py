@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from dispatcher import Dispatcher
 from dispatcher.domain.state import State
 from dispatcher.ledger import Attempt, Books, Filter, Message, make_engine
 from dispatcher.sandbox import SandboxControl, SandboxSettings, running_sandbox
-from tests.servers import running_valkey
+from tests.servers import running_redis, running_valkey
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,9 +141,13 @@ class System:
 
 @pytest.fixture
 def system(ledger_url: str, tmp_path: Path) -> Iterator[System]:
-    """Return a system on each database, with a sandbox and a Valkey of its own; no worker runs yet."""
+    """Return a system with a sandbox of its own; no worker runs yet.
+
+    It stands on SQLite with Valkey and on PostgreSQL with Redis, where Redis is installed, else with Valkey too.
+    """
+    redis_server = shutil.which("redis-server") if ledger_url.startswith("postgresql") else None
     with ExitStack() as stack:
-        url = stack.enter_context(running_valkey())
+        url = stack.enter_context(running_redis(redis_server) if redis_server else running_valkey())
         sandbox = stack.enter_context(running_sandbox(SandboxSettings(latency_ms=20)))
         environment = {
             "DISPATCHER_LEDGER_URL": ledger_url,
