@@ -78,7 +78,7 @@ def test_a_story_tells_each_call_and_the_reason_of_each_wait(shell: Shell, sandb
             "sms to +61•••••••06: accepted",
             "order-1",
             "19 characters, 1 part in GSM-7 (--reveal shows them)",
-            "enqueued by application",
+            "enqueued by command line",
             "call 1: failed",
             "503 busy later",
             "→ waits ",
@@ -89,7 +89,7 @@ def test_a_story_tells_each_call_and_the_reason_of_each_wait(shell: Shell, sandb
     assert positions == sorted(positions)
     document = shell("messages", "show", one, "--json").json
     assert [each["outcome"] for each in document["attempts"]] == ["failed", "accepted"]
-    assert document["story"][0]["title"] == "enqueued by application"
+    assert document["story"][0]["title"] == "enqueued by command line"
     assert document["message"]["provider_id"] == document["attempts"][1]["provider_id"]
 
 
@@ -140,4 +140,4 @@ def test_the_story_of_a_scheduled_message_says_that_it_was_scheduled(shell: Shel
     time.sleep(1.2)
     shell.pump()
     titles = [each["title"] for each in shell("messages", "show", one, "--json").json["story"]]
-    assert titles[:2] == ["enqueued by application", "waited until it was due"]
+    assert titles[:2] == ["enqueued by command line", "waited until it was due"]
