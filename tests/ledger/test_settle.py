@@ -184,3 +184,28 @@ def test_a_gift_that_may_have_been_sent_is_never_replayed(books: Books, ledger: 
     books.resolve(held.id, Resolution.GIVE_UP, by, budget=5, life=HOUR)
     with pytest.raises(TransitionRefused, match="may have been carried out"):
         books.replay(held.id, by, budget=5, life=HOUR)
+
+
+def test_invariant_4_a_late_worker_cannot_settle_what_a_newer_one_holds(
+    books: Books, ledger: SqlLedger, clock: FakeClock
+) -> None:
+    late = claim(books, ledger, clock, sms(clock.now()))
+    clock.advance(HOUR)
+    lost = ledger.lost_leases(now=clock.now(), limit=10)
+    ledger.settle([settled(lost[0], IN_DOUBT, clock.now(), roll=0.0)])
+    newer = ledger.claim(wish(clock.now()))[0]
+    assert ledger.settle([settled(late, outcome(OutcomeKind.REJECTED, http_status=400), clock.now())]) == frozenset()
+    assert books.message(late.id).state is State.SENDING
+    assert ledger.settle([settled(newer, ACCEPTED, clock.now())]) == {late.id}
+
+
+def test_a_late_answer_that_tells_nothing_new_spends_nothing_more(
+    books: Books, ledger: SqlLedger, clock: FakeClock
+) -> None:
+    late = claim(books, ledger, clock, gift(clock.now()))
+    clock.advance(HOUR)
+    lost = ledger.lost_leases(now=clock.now(), limit=10)
+    ledger.settle([settled(lost[0], IN_DOUBT, clock.now())])
+    assert ledger.settle([settled(late, IN_DOUBT, clock.now())]) == frozenset()
+    message, attempts, _ = books.story(late.id)
+    assert (message.state, message.attempts_made, len(attempts)) == (State.IN_DOUBT, 1, 2)

@@ -12,11 +12,11 @@ import pytest
 
 from dispatcher.domain.errors import CredentialsRefused, ScopeMissing, TokenUnavailable
 from dispatcher.oauth import Mint, SharedTokenSource, TokenStore
-from dispatcher.oauth.source import SharedTokenSource as Source
+from dispatcher.oauth.token import Minted
 from dispatcher.ports import TokenSource
 
 from .conftest import Bench, credentials_for
-from .endpoint import Reply, always, granting, refusing
+from .endpoint import Call, Reply, always, granting, refusing
 
 
 def commands(bench: Bench) -> int:
@@ -95,9 +95,9 @@ def test_a_token_is_not_used_past_its_end_less_the_leeway(bench: Bench) -> None:
 
 
 def test_life_counts_from_the_start_of_the_token_call(bench: Bench) -> None:
-    def slow(number: int, call: object) -> Reply:
+    def slow(number: int, call: Call) -> Reply:
         bench.clock.step_here(5)  # as the process sees it, the call takes five seconds
-        return granting()(number, call)  # type: ignore[arg-type]
+        return granting()(number, call)
 
     bench.endpoint.answer = slow
     source = bench.source()
@@ -145,7 +145,7 @@ def test_a_refused_token_is_replaced_once_whoever_complains(bench: Bench) -> Non
     old = one.token("write")
     two.token("write")
 
-    def complain(source: Source) -> int:
+    def complain(source: SharedTokenSource) -> int:
         source.retire(old.generation)
         return source.token("write").generation
 
@@ -400,6 +400,32 @@ def test_the_state_tells_an_operator_everything_but_the_token(bench: Bench) -> N
     for state in (source.state(), bench.source().state()):
         assert state.generation is None
         assert state.expires_in is None
+
+
+def test_a_leader_whose_lock_passed_on_uses_the_newer_token(bench: Bench) -> None:
+    def overtaken(number: int, call: Call) -> Reply:
+        bench.redis.flushall()
+        store = bench.store()
+        newer = Minted(value="newer", lifetime=timedelta(1), scopes=frozenset({"write"}), taken=timedelta(0))
+        store.keep(store.lock.acquire() or "", newer, trusted=timedelta(minutes=1))
+        return granting()(number, call)
+
+    bench.endpoint.answer = overtaken
+    source = bench.source()
+    assert source.token("write").value == "newer"
+    assert source.state().generation == source.token("write").generation
+
+
+def test_a_redis_emptied_during_the_token_call_does_not_lose_the_token(bench: Bench) -> None:
+    def emptied(number: int, call: Call) -> Reply:
+        bench.redis.flushall()
+        return granting()(number, call)
+
+    bench.endpoint.answer = emptied
+    source = bench.source()
+    assert source.token("write").value.endswith("-1")
+    assert source.token("write").value.endswith("-1")
+    assert len(bench.endpoint.calls) == 1
 
 
 def test_the_lock_must_outlive_a_mint(bench: Bench) -> None:
