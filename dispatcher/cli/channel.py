@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from dispatcher.cli.noun import noun
 from dispatcher.cli.options import AsJson, RequiredWhy, Why
 from dispatcher.cli.session import by, open_ledger, stated
 from dispatcher.cli.when import at, parse_moment
-from dispatcher.domain.errors import BrokerUnavailable, InvalidMessage
+from dispatcher.domain.errors import BrokerUnavailable, InvalidMessage, SettingsError
 from dispatcher.domain.message import Channel
 
 channel = noun("Stop a channel everywhere at the next claim, and open it again.")
@@ -57,7 +58,8 @@ def pause(
 def resume(channel: _Which, reason: Why = None, as_json: AsJson = False) -> None:
     """Open a channel again.
 
-    Lifts its pause and a 429's wait, closes its breaker and restores its configured rate.
+    Lifts its pause and a 429's wait, closes its breaker, restores its configured rate, and asks for a token again at
+    once if the API had refused one.
     """
     from dispatcher.cli import screen
 
@@ -66,6 +68,8 @@ def resume(channel: _Which, reason: Why = None, as_json: AsJson = False) -> None
         was_paused = services.books.resume(channel, by(services, reason))
         try:
             services.limiter.clear(channel)
+            with suppress(SettingsError):  # without an API there is no token to try for
+                services.tokens.try_again()
         except BrokerUnavailable as away:
             problem = str(away)
         services.bell.ring()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from dispatcher.cli.exits import Exit
 from dispatcher.cli.options import AsJson
 
+WithoutApi = Annotated[
+    bool, typer.Option("--without-api", help="Leave out what calls the API: for a container's health check.")
+]
 
-def check(as_json: AsJson = False) -> None:
+
+def check(as_json: AsJson = False, without_api: WithoutApi = False) -> None:
     """Check that sending can work, and say what to do if not.
 
     Settings, ledger, Redis, token, scopes and the API's test call, one after the other. No message is sent. The exit
@@ -18,7 +24,7 @@ def check(as_json: AsJson = False) -> None:
     from dispatcher.telemetry import configure_logs
 
     configure_logs("CRITICAL")
-    steps = links.walk_all()
+    steps = links.walk_all(without_api=without_api)
     faults = sum(step.mark is checkup.Mark.FAULT for step in steps)
     warnings = sum(step.mark is checkup.Mark.WARNING for step in steps)
     if as_json:

@@ -71,6 +71,8 @@ class Link:
     look: Callable[[Walk], str]
     """Says what was found; raises Trouble, or any error of ours, if that is not as it should be."""
     needs: str | None = None
+    asks_api: bool = False
+    """It calls the API, or hangs on a link that does."""
 
 
 def take(links: Sequence[Link], walk: Walk) -> Iterator[Step]:

@@ -135,15 +135,15 @@ class SharedTokenSource:
 
     def _renewed(self) -> Held:
         """Return the best token to be had; only the thread whose turn it is does anything about it."""
-        now = self._clock.monotonic()
+        deadline = self._clock.monotonic() + self._wait
         held = self._hand.usable()
         if held is not None:
-            if now < self._look_at or not self._turn.acquire(blocking=False):
+            if not self._turn.acquire(blocking=False):
                 return held
         elif not self._turn.acquire(timeout=self._wait):
             raise self._unavailable()
         try:
-            return self._refreshed() or self._awaited(now + self._wait)
+            return self._refreshed() or self._awaited(deadline)
         finally:
             self._turn.release()
 
