@@ -84,7 +84,9 @@ class Services:
     def limiter(self) -> RedisLimiter:
         """Fleet-wide permits."""
         sms, gift = self.settings.rates
-        return RedisLimiter(self.redis, {Channel.SMS: sms, Channel.GIFT: gift}, self.worker, self.clock)
+        configured = {Channel.SMS: sms, Channel.GIFT: gift}
+        permits = {channel: rate.at_the_permit() for channel, rate in configured.items()}
+        return RedisLimiter(self.redis, permits, self.worker, self.clock, configured=configured)
 
     @cached_property
     def tokens(self) -> SharedTokenSource:

@@ -61,12 +61,19 @@ class RedisLimiter:
         holder: str,
         clock: Clock,
         *,
+        configured: Mapping[Channel, Rate] | None = None,
         breaker: Breaker = _BREAKER,
         adaptation: Adaptation = _ADAPTATION,
         fallback: Fallback = _FALLBACK,
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
+        """Take the parts.
+
+        :param rates: at which permits are given out.
+        :param configured: the rates that an operator set and reads in ``state``, if permits are given out at less.
+        """
         self._rates = dict(rates)
+        self._configured = dict(configured or rates)
         self._holder = holder
         self._clock = clock
         self._breaker = breaker
@@ -178,9 +185,10 @@ class RedisLimiter:
         :raises BrokerUnavailable: Redis cannot be reached.
         """
         reply = self._call(self._state, channel)
+        configured = self._configured[channel].per_second
         return LimitState(
-            configured_rate=self._rates[channel].per_second,
-            effective_rate=float(reply[0]),
+            configured_rate=configured,
+            effective_rate=round(float(reply[0]) * configured / self._rates[channel].per_second, 6),
             blocked_for=timedelta(microseconds=reply[1]),
             breaker=_text(reply[2]),
             breaker_wait=timedelta(microseconds=reply[3]),
