@@ -108,6 +108,13 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is not a path; it begins with a slash")
         return value
 
+    @field_validator("transport")
+    @classmethod
+    def _is_built(cls, value: str) -> str:
+        if value == "aiohttp":
+            raise ValueError("aiohttp is not built yet; leave it at requests")
+        return value
+
     @model_validator(mode="after")
     def _agree(self) -> Settings:
         if self.lease_seconds < self.http_deadline.total_seconds() + 5:

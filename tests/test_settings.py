@@ -29,6 +29,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("API_BASE_URL", "api.example.com", "DISPATCHER_API_BASE_URL"),
         ("SMS_PATH", "sendSMS", "DISPATCHER_SMS_PATH"),
         ("TRANSPORT", "carrier-pigeon", "DISPATCHER_TRANSPORT"),
+        ("TRANSPORT", "aiohttp", "DISPATCHER_TRANSPORT: aiohttp is not built yet"),
         ("CLIENT_SECRET_FILE", "/no/such/file", "DISPATCHER_CLIENT_SECRET_FILE"),
     ],
 )

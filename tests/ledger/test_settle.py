@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from dispatcher.domain.attempt import Claimed
+from dispatcher.domain.errors import TransitionRefused
 from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger import Books, By, Resolution, SqlLedger
-from dispatcher.ledger.tables import GiftGuardRow
+from dispatcher.ledger.engine import transaction
+from dispatcher.ledger.tables import GiftGuardRow, MessageRow
 from dispatcher.testing import ACCEPTED, FakeClock
 from tests.making import gift, outcome, settled, sms, wish
 
@@ -158,8 +160,6 @@ def test_a_person_resolves_what_is_in_doubt(books: Books, ledger: SqlLedger, eng
 
 
 def test_a_replay_brings_a_fresh_budget_and_keeps_what_was(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
-    from dispatcher.domain.errors import TransitionRefused
-
     held = claim(books, ledger, clock, sms(clock.now()))
     ledger.settle([settled(held, outcome(OutcomeKind.REJECTED, http_status=400), clock.now())])
     by = By(actor="olga", reason="fixed", now=clock.now())
@@ -174,8 +174,6 @@ def test_a_replay_brings_a_fresh_budget_and_keeps_what_was(books: Books, ledger:
 
 
 def test_a_gift_that_may_have_been_sent_is_never_replayed(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
-    from dispatcher.domain.errors import TransitionRefused
-
     held = claim(books, ledger, clock, gift(clock.now()))
     ledger.settle([settled(held, IN_DOUBT, clock.now())])
     by = By(actor="olga", reason="no idea", now=clock.now())
@@ -209,3 +207,24 @@ def test_a_late_answer_that_tells_nothing_new_spends_nothing_more(
     assert ledger.settle([settled(late, IN_DOUBT, clock.now())]) == frozenset()
     message, attempts, _ = books.story(late.id)
     assert (message.state, message.attempts_made, len(attempts)) == (State.IN_DOUBT, 1, 2)
+
+
+@pytest.mark.parametrize("receipt", [State.DELIVERED, State.UNDELIVERED])
+def test_invariant_9_outcomes_do_not_move_backwards(
+    books: Books, ledger: SqlLedger, engine: Engine, clock: FakeClock, receipt: State
+) -> None:
+    held = claim(books, ledger, clock, sms(clock.now()))
+    answer = settled(held, ACCEPTED, clock.now())
+    ledger.settle([answer])
+    with transaction(engine) as connection:
+        connection.execute(update(MessageRow).where(MessageRow.id == held.id).values(state=receipt.value))
+    late = [settled(held, what, clock.now()) for what in (ACCEPTED, IN_DOUBT, outcome(OutcomeKind.FAILED))]
+    assert ledger.settle([answer, *late]) == frozenset()
+    by = By(actor="olga", reason="mistaken", now=clock.now())
+    with pytest.raises(TransitionRefused):
+        books.cancel(held.id, by)
+    with pytest.raises(TransitionRefused):
+        books.replay(held.id, by, budget=5, life=HOUR)
+    with pytest.raises(TransitionRefused):
+        books.resolve(held.id, Resolution.NOT_SENT, by, budget=5, life=HOUR)
+    assert books.message(held.id).state is receipt
