@@ -8,7 +8,7 @@ import structlog
 
 from dispatcher.broker import Stop, Work, make_app, register, run_clock, run_worker
 from dispatcher.client import Dispatcher
-from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, LedgerUnavailable, SettingsError
+from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, SettingsError
 from dispatcher.ledger import By, require_head
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
@@ -58,10 +58,6 @@ class _Process:
         """Build the services of this process."""
         configure_logs(self._settings.log_level)
         self._services = Services(self._settings)
-        try:
-            self._services.clock.synchronise()
-        except LedgerUnavailable as away:
-            log.warning("clock_not_synchronised", reason=str(away))
 
     @property
     def services(self) -> Services:
@@ -74,10 +70,12 @@ class _Process:
     def pump(self, stop: Stop) -> None:
         """Pump for one slice; the bell comes down first, so that what commits from now on rings anew."""
         self.services.bell.heard()
+        self.services.clock.keep_in_step()
         self.services.pump(stop).run()
 
     def tick(self) -> None:
         """Beat once."""
+        self.services.clock.keep_in_step()
         self.services.tick.run()
 
     def enqueue(self, sealed: str) -> None:

@@ -47,7 +47,7 @@ def gift(
     as_json: AsJson = False,
     reveal: Reveal = False,
 ) -> None:
-    """Enqueue a gift card. It is never sent twice.
+    r"""Enqueue a gift card. It is never sent twice.
 
     If nobody can tell whether it was carried out, it waits for a person in `dispatcher in-doubt list`.
 

@@ -17,7 +17,7 @@ from datetime import timedelta
 import structlog
 
 from dispatcher.domain.attempt import Claimed
-from dispatcher.domain.errors import LedgerUnavailable, ScopeMissing, TokenUnavailable
+from dispatcher.domain.errors import CredentialsRefused, LedgerUnavailable, ScopeMissing, TokenUnavailable
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.engine.lines import Line, Lines
@@ -143,9 +143,9 @@ class Pump:
     def _token(self, line: Line) -> Token | None:
         try:
             return self.tokens.token(self.scopes[line.channel])
-        except ScopeMissing as missing:
-            self.settling.pause(line.channel, str(missing))
-            line.hold(self.clock, missing.retry_after)
+        except (ScopeMissing, CredentialsRefused) as fault:
+            self.settling.pause(line.channel, str(fault))
+            line.hold(self.clock, fault.retry_after)
         except TokenUnavailable as trouble:
             log.warning("no_token", channel=line.channel.value, reason=trouble.reason)
             line.hold(self.clock, trouble.retry_after)

@@ -5,9 +5,15 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from sqlalchemy import Engine, text
 
+from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.ledger.engine import reading
+
+log = structlog.get_logger(__name__)
+
+MEASURE_EVERY = timedelta(minutes=1)
 
 
 class LedgerClock:
@@ -16,6 +22,7 @@ class LedgerClock:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._offset = timedelta(0)
+        self._measured_at: float | None = None
 
     def synchronise(self) -> timedelta:
         """Measure how far this host's clock is from the ledger's, and return it.
@@ -29,7 +36,16 @@ class LedgerClock:
                 theirs = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
                 after = datetime.now(UTC)
             self._offset = theirs - (before + (after - before) / 2)
+        self._measured_at = self.monotonic()
         return self._offset
+
+    def keep_in_step(self) -> None:
+        """Measure again if that was a while ago; a ledger that cannot be asked leaves the last offset in force."""
+        if self._measured_at is None or self.monotonic() - self._measured_at > MEASURE_EVERY.total_seconds():
+            try:
+                self.synchronise()
+            except LedgerUnavailable as away:
+                log.warning("clock_not_synchronised", reason=str(away))
 
     def now(self) -> datetime:
         """Return the present moment, aware, in UTC."""

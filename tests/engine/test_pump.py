@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from dispatcher.domain.errors import TokenUnavailable
+from dispatcher.domain.errors import CredentialsRefused, TokenUnavailable
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
@@ -228,3 +228,13 @@ def test_a_line_that_breaks_does_not_take_the_others_down(house: House) -> None:
     house.limiter.reserve = broken  # type: ignore[method-assign]
     house.pump()
     assert house.states(text, card) == [State.ACCEPTED, State.QUEUED]
+
+
+def test_wrong_credentials_pause_the_channel_with_the_reason(house: House) -> None:
+    message = sms(house.clock.now())
+    house.enqueue(message)
+    house.token.trouble = CredentialsRefused("the API refused client id or secret", retry_after=timedelta(minutes=5))
+    house.pump()
+    pauses = house.books.pauses(now=house.clock.now())
+    assert {pause.reason for pause in pauses} == {"the API refused client id or secret"}
+    assert house.states(message) == [State.QUEUED]
