@@ -45,6 +45,7 @@ class LedgerClock:
             try:
                 self.synchronise()
             except LedgerUnavailable as away:
+                self._measured_at = self.monotonic()  # not again at once: each try may take a connect timeout
                 log.warning("clock_not_synchronised", reason=str(away))
 
     def now(self) -> datetime:
