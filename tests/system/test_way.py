@@ -131,3 +131,22 @@ def test_a_sealed_message_by_the_broker_alone(system: System) -> None:
     system.wait_until(lambda: str(message_id) in system.carried_out())
     system.wait_settled()
     assert system.carried_out() == {str(message_id): 1}
+
+
+def test_invariant_7_wrong_credentials_stop_the_line_until_they_are_put_right(system: System) -> None:
+    wrong = system.worker(CLIENT_SECRET="not-the-secret")
+    system.clock()
+    with system.client() as client:
+        receipt = client.send_sms(NUMBER, "patience")
+        system.wait_until(lambda: bool(system.books.pauses(now=datetime.now(UTC))))
+        (pause,) = [p for p in system.books.pauses(now=datetime.now(UTC)) if p.channel.value == "sms"]
+        assert "client id or secret" in pause.reason
+        assert client.message(receipt.id).attempts_made == 0
+        time.sleep(2)
+        refused = [entry for entry in system.sandbox.journal(kind="token") if entry.status == 401]
+        assert len(refused) == 1, "wrong credentials are not tried again and again"
+        system.kill(wrong)
+        system.worker()
+        for channel in ("sms", "gift"):
+            assert system.start("channel", "resume", channel).wait(timeout=20) == 0
+        system.wait_until(lambda: client.message(receipt.id).state is State.ACCEPTED)
