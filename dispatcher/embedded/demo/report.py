@@ -14,7 +14,7 @@ from rich.text import Text
 
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
-from dispatcher.embedded.demo.run import Result
+from dispatcher.embedded.demo.run import Code, Result
 from dispatcher.embedded.reconcile import Account, Balance, Check
 
 _MOST_PROBLEMS = 8
@@ -53,6 +53,7 @@ def as_json(result: Result, *, home: Path, seed: int) -> dict[str, Any]:
         "dead": [_account(account) for account in balance.dead],
         "money_in_doubt": {currency: str(amount) for currency, amount in balance.money_in_doubt.items()},
         "transactional_waited_s": [round(code.waited.total_seconds(), 3) for code in result.codes],
+        "transactional_went_after_s": [round(code.went.total_seconds(), 3) for code in result.codes],
         "answers": result.by_status,
         "tokens": result.tokens,
     }
@@ -107,9 +108,14 @@ def _weather(result: Result) -> str:
 
 
 def _codes(result: Result) -> Iterator[str]:
-    waits = [f"{code.waited.total_seconds():.2f} s" for code in result.codes]
-    if waits:
-        yield f"One-time codes sent amid the burst waited {' and '.join(waits)}."
+    turns = [_turn(code) for code in result.codes]
+    if turns:
+        yield f"One-time codes amid the burst had their turn after {' and '.join(turns)}."
+
+
+def _turn(code: Code) -> str:
+    words = f"{code.waited.total_seconds():.2f} s"
+    return words if code.first is None else f"{words} (met a {code.first}, went at {code.went.total_seconds():.2f} s)"
 
 
 def _money(balance: Balance) -> Iterator[str]:
@@ -117,7 +123,7 @@ def _money(balance: Balance) -> Iterator[str]:
     if gifts:
         sums = ", ".join(f"{amount} {currency}" for currency, amount in sorted(balance.money_in_doubt.items()))
         done = sum(account.carried_out for account in gifts)
-        yield f"In doubt: {sums}; the API did {done} of the {len(gifts)} gifts, no answer said so."
+        yield f"In doubt: {sums}; the API did carry out {done} of these {len(gifts)} gifts."
 
 
 def _left(accounts: Sequence[Account]) -> Table:

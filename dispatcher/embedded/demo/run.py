@@ -35,7 +35,11 @@ class Code:
 
     id: UUID
     waited: timedelta
-    """From the receipt to the call that went through."""
+    """For its turn: until its first call began."""
+    went: timedelta
+    """Until its last call began: longer where the API did not take the first one."""
+    first: str | None
+    """What the first call met, where it was not the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +172,7 @@ class Run:
     def _note(self, glance: Glance, before: Glance | None) -> None:
         """Tell what has changed since the last look."""
         if before is not None and glance.throttled > before.throttled:
-            rate = f"{glance.effective:.0f} of {glance.ceiling:.0f} a second"
-            self._tell(glance.elapsed, f"429, slow down: the channel waits, then goes on with {rate}")
+            self._tell(glance.elapsed, "429, slow down: the channel waits as long as the API asks")
         if before is not None and glance.tokens > max(1, before.tokens):
             self._tell(glance.elapsed, f"token {glance.tokens - 1} was refused, token {glance.tokens} took over")
         for channel, reason in glance.pauses.items():
@@ -179,12 +182,14 @@ class Run:
             if id_ not in self._told and self.services.books.message(id_).state.settled:
                 self._told.add(id_)
                 waited = self._code(id_).waited.total_seconds()
-                self._tell(glance.elapsed, f"a one-time code overtook the burst: it waited {waited:.2f} s")
+                self._tell(glance.elapsed, f"a one-time code overtook the burst: its turn came after {waited:.2f} s")
 
     def _code(self, id_: UUID) -> Code:
         message, calls, _ = self.services.books.story(id_)
-        went = calls[-1].started_at if calls else message.updated_at
-        return Code(id=id_, waited=went - message.created_at)
+        began = [call.started_at for call in calls] or [message.updated_at]
+        first = str(calls[0].http_status or calls[0].error) if len(calls) > 1 else None
+        created = message.created_at
+        return Code(id=id_, waited=began[0] - created, went=began[-1] - created, first=first)
 
     def _tell(self, elapsed: float, what: str) -> None:
         self.news.append((elapsed, what))
