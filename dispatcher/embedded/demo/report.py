@@ -110,12 +110,12 @@ def _weather(result: Result) -> str:
 def _codes(result: Result) -> Iterator[str]:
     turns = [_turn(code) for code in result.codes]
     if turns:
-        yield f"One-time codes amid the burst had their turn after {' and '.join(turns)}."
+        yield f"One-time codes amid the burst waited {' and '.join(turns)}."
 
 
 def _turn(code: Code) -> str:
     words = f"{code.waited.total_seconds():.2f} s"
-    return words if code.first is None else f"{words} (met a {code.first}, went at {code.went.total_seconds():.2f} s)"
+    return words if code.first is None else f"{words} (then a {code.first}: {code.went.total_seconds():.2f} s)"
 
 
 def _money(balance: Balance) -> Iterator[str]:
