@@ -31,7 +31,7 @@ def configure_logs(level: str, *, stream: Any = None) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # the hot path logs once for a batch; a later configuration must hold
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(

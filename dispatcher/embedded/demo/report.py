@@ -147,8 +147,7 @@ def _reason(account: Account) -> str:
     if last is None:
         return account.why
     words = [str(last.http_status) if last.http_status else "", (last.error or "").replace("_", " ")]
-    times = f", {len(account.calls)} calls" if len(account.calls) > 1 else ""
-    return " ".join(filter(None, words)) + times
+    return " ".join(filter(None, words))
 
 
 def _look_further(home: Path, balance: Balance) -> Padding:
