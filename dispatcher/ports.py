@@ -114,6 +114,7 @@ class Token:
 
     value: str = field(repr=False)
     generation: int
+    """When it was minted, in Unix milliseconds by Redis' clock; always more than the generation before."""
     scopes: frozenset[str]
 
 

@@ -21,10 +21,15 @@ from dispatcher.ports import ChannelReport, LimitState, Permits, Token, TokenSta
 ACCEPTED = Outcome(kind=OutcomeKind.ACCEPTED, http_status=200, provider_id="provider-1")
 
 
+START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+MINTED = int(START.timestamp() * 1000)
+"""The generation of the first token: minted at the clock's first moment."""
+
+
 class FakeClock:
     """Time that passes only when told to; sleeping tells it."""
 
-    def __init__(self, start: datetime = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)) -> None:
+    def __init__(self, start: datetime = START) -> None:
         self._now = start
         self._monotonic = 1000.0
 
@@ -101,7 +106,7 @@ class OpenLimiter:
 class FixedToken:
     """A token that is always good; retiring it makes the next generation. ``trouble`` is raised instead if set."""
 
-    generation: int = 1
+    generation: int = MINTED
     scopes: frozenset[str] = frozenset({"write", "gifting:send"})
     trouble: Exception | None = None
 

@@ -22,6 +22,10 @@ log = structlog.get_logger(__name__)
 
 RETRY_LEDGER = timedelta(milliseconds=500)
 """How often a ledger that is away is asked whether it is back."""
+FRESH = timedelta(seconds=2)
+"""A token younger than this has not expired: the API refuses it for another reason."""
+IN_CIRCLES = 5
+"""So many calls of one message that spent no attempt are more than a chance."""
 SHORT_PAUSE = timedelta(seconds=1)
 """How long a 429 without a Retry-After holds the channel."""
 
@@ -115,8 +119,7 @@ class Settling:
         if call.token_generation is None:
             return
         self.tokens.retire(call.token_generation)
-        refused_before = call.message.refused_generation
-        if refused_before is not None and refused_before != call.token_generation:
+        if _fresh_token_refused(call):
             self.pause(call.message.channel, f"the API refuses even a fresh token: {_configuration_fault(call)}")
 
     def _drain(self) -> bool:
@@ -158,6 +161,19 @@ class Settling:
                     state=each.decision.state.value,
                     why=each.decision.why,
                 )
+
+
+def _fresh_token_refused(call: Sent) -> bool:
+    """Say whether a second token in a row was refused although it had only just been minted.
+
+    A token that merely expired is not that. Should Redis' clock and the ledger's be apart, so that none looks fresh, a
+    message that goes round and round without spending an attempt tells as well.
+    """
+    message, generation = call.message, call.token_generation
+    if generation is None or message.refused_generation in (None, generation):
+        return False
+    age = abs(call.started_at.timestamp() - generation / 1000)
+    return age < FRESH.total_seconds() or message.calls_made - message.attempts_made >= IN_CIRCLES
 
 
 def _configuration_fault(call: Sent) -> str:

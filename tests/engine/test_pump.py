@@ -13,7 +13,7 @@ from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger.tables import GiftGuardRow, MessageRow
 from dispatcher.ports import ChannelReport, Permits
-from dispatcher.testing import ACCEPTED
+from dispatcher.testing import ACCEPTED, MINTED
 from tests.engine.conftest import House
 from tests.making import gift, outcome, sms
 
@@ -103,8 +103,8 @@ def test_a_refused_token_is_retired_and_the_message_goes_out_with_the_next(house
     found, attempts, _ = house.books.story(message.id)
     assert (found.state, found.attempts_made) == (State.ACCEPTED, 1)
     assert [(a.outcome, a.token_generation) for a in attempts] == [
-        (OutcomeKind.UNAUTHORIZED, 1),
-        (OutcomeKind.ACCEPTED, 2),
+        (OutcomeKind.UNAUTHORIZED, MINTED),
+        (OutcomeKind.ACCEPTED, MINTED + 1),
     ]
     assert house.books.pauses(now=house.clock.now()) == []
 
@@ -116,7 +116,27 @@ def test_a_second_refusal_with_a_fresh_token_pauses_the_channel(house: House) ->
     house.pump()
     (pause,) = house.books.pauses(now=house.clock.now())
     assert "fresh token" in pause.reason
-    assert (house.states(message), house.token.generation) == ([State.QUEUED], 3)
+    assert (house.states(message), house.token.generation) == ([State.QUEUED], MINTED + 2)
+
+
+def test_a_second_token_that_merely_expired_pauses_nothing(house: House) -> None:
+    message = sms(house.clock.now())
+    house.enqueue(message)
+    refusal = outcome(OutcomeKind.UNAUTHORIZED, http_status=401, error="invalid_token")
+    house.transport.script += [refusal, refusal]
+    house.clock.advance(timedelta(minutes=5))  # both tokens are old by now
+    house.pump()
+    assert house.books.pauses(now=house.clock.now()) == []
+    assert house.states(message) == [State.ACCEPTED]
+
+
+def test_a_message_that_goes_in_circles_pauses_the_channel_whatever_the_clocks_say(house: House) -> None:
+    house.enqueue(sms(house.clock.now()))
+    house.transport.otherwise = outcome(OutcomeKind.UNAUTHORIZED, http_status=401, error="invalid_token")
+    house.clock.advance(timedelta(hours=1))
+    house.pump()
+    assert len(house.books.pauses(now=house.clock.now())) == 1
+    assert len(house.transport.carried) <= 7
 
 
 def test_answers_tell_the_channel_how_the_api_is(house: House) -> None:
