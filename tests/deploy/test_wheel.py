@@ -31,7 +31,7 @@ def test_scripts_migrations_and_types_travel_inside(wheel: Path) -> None:
         for script in (ROOT / "dispatcher" / folder).rglob("*"):
             if script.suffix in (".lua", ".sql"):
                 assert str(script.relative_to(ROOT)) in names
-    assert "dispatcher/py.typed" in names
+    assert {"dispatcher/py.typed", "dispatcher/examples/recipients.csv"} <= names
     for migration in (ROOT / "migrations").rglob("*.py"):
         assert f"dispatcher/{migration.relative_to(ROOT)}" in names
     assert not any(name.startswith("tests/") for name in names)
