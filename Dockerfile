@@ -1,19 +1,54 @@
-# Build the wheel where the tools are, run it where they are not.
-FROM python:3.13-slim AS build
+# Two images from one file:
+#   docker build --target dispatcher .    worker, clock, migrate and every other command (the default)
+#   docker build --target sandbox .       the stand-in for the provider's API, with what only it needs
+
+ARG PYTHON_VERSION=3.13
+
+
+FROM python:${PYTHON_VERSION}-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
 WORKDIR /src
 COPY pyproject.toml README.md ./
-COPY dispatcher ./dispatcher
-COPY migrations ./migrations
-COPY examples ./examples
-RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[embedded]'
+COPY dispatcher dispatcher
+COPY migrations migrations
+COPY examples/recipients.csv examples/
+# Every dependency comes as a wheel, so no compiler is needed even here. The environment gets no pip of its own: it is
+# copied as it is, compiled to bytecode, and nothing is installed into it later.
+RUN pip wheel --no-deps --wheel-dir /wheels . \
+    && python -m venv --without-pip /opt/dispatcher \
+    && pip --python /opt/dispatcher/bin/python install --only-binary :all: /wheels/*.whl
 
-FROM python:3.13-slim
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels 'dispatcher[embedded]' \
-    && useradd --system --create-home --home-dir /var/lib/dispatcher dispatcher
-USER dispatcher
-VOLUME /var/lib/dispatcher
+
+FROM build AS build-sandbox
+RUN pip --python /opt/dispatcher/bin/python install --only-binary :all: "$(echo /wheels/*.whl)[embedded]"
+
+
+FROM python:${PYTHON_VERSION}-slim AS runtime
+# PYTHONDONTWRITEBYTECODE: the code belongs to root and is compiled already. PYTHONUNBUFFERED: no line waits in a
+# buffer while the container is being killed.
+ENV PATH=/opt/dispatcher/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    DISPATCHER_HOME=/var/lib/dispatcher
+# A new volume takes over the owner of the folder that it is mounted on, so the folder is made here.
+RUN groupadd --system --gid 10001 dispatcher \
+    && useradd --system --uid 10001 --gid dispatcher --no-create-home --home-dir /var/lib/dispatcher \
+        --shell /usr/sbin/nologin dispatcher \
+    && install --directory --owner=dispatcher --group=dispatcher --mode=0700 /var/lib/dispatcher
+WORKDIR /var/lib/dispatcher
+# By number, so that an orchestrator can see that it is not root.
+USER 10001:10001
+# Claim nothing more, let what is in flight land, then exit. What is healthy depends on the command, so compose says it.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["dispatcher"]
 CMD ["--help"]
+
+
+FROM runtime AS sandbox
+COPY --from=build-sandbox /opt/dispatcher /opt/dispatcher
+EXPOSE 8025
+
+
+FROM runtime AS dispatcher
+COPY --from=build /opt/dispatcher /opt/dispatcher

@@ -1,158 +1,181 @@
-"""docker-compose.yml and Dockerfile, proved as far as no container engine is needed: what they run is run here."""
+"""docker-compose.yml: a valid document, whose names lead somewhere, and which sets what there is to set."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from compose_spec import PyCompose
-from redis import Redis
 
-from dispatcher.sandbox import SandboxSettings, running_sandbox
-from dispatcher.settings import known_names
-from tests.servers import running_valkey
+from dispatcher.settings import Settings, known_names
+from tests.deploy import composed, dockerfile
+from tests.deploy.composed import Service
 
-ROOT = Path(__file__).parent.parent.parent
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+SERVICES = composed.services()
+OURS = {name: service for name, service in SERVICES.items() if service.ours}
+SYSTEMS = ("production", "sandbox")
 
 
-def test_it_is_a_compose_file_by_the_specification() -> None:
-    compose = PyCompose.from_json(json.dumps(COMPOSE))
-    compose.validate()
-    assert set(compose.service_names()) == {"redis", "postgres", "migrate", "worker", "clock", "sandbox"}
+def service_params(found: dict[str, Service]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("service", found.values(), ids=list(found))
 
 
-def test_the_specification_would_refuse_a_wrong_one() -> None:
-    broken = json.loads(json.dumps(COMPOSE))
-    broken["services"]["worker"]["stop_grace"] = "60s"
-    with pytest.raises(ValueError, match="stop_grace"):
-        PyCompose.from_json(json.dumps(broken)).validate()
+def test_it_follows_the_compose_specification() -> None:
+    PyCompose.from_json(json.dumps(composed.read())).validate()
 
 
-def test_every_setting_that_it_gives_is_a_setting() -> None:
+def test_the_specification_would_refuse_a_wrong_name() -> None:
+    wrong = composed.read()
+    wrong["services"]["worker"]["helthcheck"] = wrong["services"]["worker"].pop("healthcheck")
+    with pytest.raises(ValueError, match="helthcheck"):
+        PyCompose.from_json(json.dumps(wrong)).validate()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_each_system_has_every_part_and_shares_no_service(system: str) -> None:
+    prefix = "" if system == "production" else "sandbox-"
+    parts = {f"{prefix}{part}" for part in ("redis", "postgres", "migrate", "worker", "clock")}
+    assert set(composed.services(system=system)) == parts | ({"sandbox"} if system == "sandbox" else set())
+
+
+def test_the_two_systems_share_no_volume_and_no_network_that_has_state() -> None:
+    real, played = (composed.services(system=system).values() for system in SYSTEMS)
+    for kind in ("secrets", "networks", "mounts"):
+        used = [{name for each in side for name in _names(getattr(each, kind))} for side in (real, played)]
+        assert used[0] & used[1] <= {"outside"}, kind
+
+
+@service_params(SERVICES)
+def test_its_names_lead_somewhere(service: Service) -> None:
+    document = composed.read()
+    assert set(service.secrets) <= set(document["secrets"])
+    assert set(service.networks) <= set(document["networks"])
+    assert {name for name in service.mounts.values() if not name.startswith((".", "/"))} <= set(document["volumes"])
+    assert service.networks, "without a network of its own it would join the default one"
+    for name, value in service.environment.items():
+        if name.endswith("_FILE"):
+            assert str(value).removeprefix("/run/secrets/") in service.secrets, name
+    if service.ours:
+        assert service.given["build"]["target"] in dockerfile.stages()
+
+
+@service_params(SERVICES)
+def test_it_waits_for_services_of_its_own_system_that_can_become_what_it_waits_for(service: Service) -> None:
+    for name, condition in service.needs.items():
+        other = SERVICES[name]
+        assert other.system == service.system
+        if condition == "service_healthy":
+            assert other.health is not None
+        else:
+            assert condition == "service_completed_successfully"
+            assert other.given["restart"] == "no"
+
+
+def test_nothing_of_ours_starts_before_the_ledger_is_migrated() -> None:
+    for prefix in ("", "sandbox-"):
+        assert SERVICES[f"{prefix}migrate"].needs == {f"{prefix}postgres": "service_healthy"}
+        for name in ("worker", "clock"):
+            needs = SERVICES[f"{prefix}{name}"].needs
+            assert needs[f"{prefix}migrate"] == "service_completed_successfully"
+            assert needs[f"{prefix}redis"] == "service_healthy"
+
+
+def test_every_declared_volume_and_secret_is_used() -> None:
+    document = composed.read()
+    assert {name for each in SERVICES.values() for name in each.mounts.values()} == set(document["volumes"])
+    assert {name for each in SERVICES.values() for name in each.secrets} == set(document["secrets"])
+    assert {name for each in SERVICES.values() for name in each.networks} == set(document["networks"])
+
+
+@service_params(OURS)
+def test_every_setting_is_one(service: Service) -> None:
     known = known_names()
-    for name, service in OURS.items():
-        for setting in service.get("environment", {}):
-            assert setting.removesuffix("_FILE") in known, f"{name} sets {setting}"
+    for name in service.environment:
+        assert name in known or name.removesuffix("_FILE") in known, name
 
 
-def test_what_services_refer_to_is_there() -> None:
-    for name, service in SERVICES.items():
-        assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"]), name
-        assert set(service.get("depends_on", {})) <= set(SERVICES), name
-        for volume in service.get("volumes", []):
-            assert volume.split(":")[0] in COMPOSE["volumes"], name
+def test_every_setting_can_be_set() -> None:
+    """A new setting that a container cannot be given is one that production does not have."""
+    given = {name.removesuffix("_FILE") for name in SERVICES["worker"].environment}
+    left_out = {"DISPATCHER_HOME", "DISPATCHER_ALLOW_HTTP"}  # the image's; never in production
+    assert set(known_names()) - given == left_out
 
 
-def test_redis_keeps_what_it_is_given_and_evicts_nothing() -> None:
-    command = SERVICES["redis"]["command"]
-    assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
-    assert command[command.index("--appendonly") + 1] == "yes"
+@service_params(OURS)
+def test_settings_with_secrets_come_from_files_where_the_secret_is_real(service: Service) -> None:
+    secret = {f"DISPATCHER_{name.upper()}" for name in ("ledger_url", "client_secret", "enqueue_key")}
+    assert all(f"{each.removeprefix('DISPATCHER_').lower()}" in Settings.model_fields for each in secret)
+    if service.system == "production":
+        assert [name for name in secret if service.environment.get(name) is not None] == []
 
 
-def test_every_long_running_service_has_a_health_check_and_comes_back() -> None:
-    for name in ("redis", "postgres", "worker", "clock"):
-        assert SERVICES[name]["healthcheck"]["test"], name
-        assert SERVICES[name]["restart"] == "unless-stopped", name
+@service_params(SERVICES)
+def test_plain_http_is_allowed_in_the_sandbox_only(service: Service) -> None:
+    if service.system == "production":
+        assert "DISPATCHER_ALLOW_HTTP" not in service.environment
 
 
-def test_no_secret_stands_in_the_file() -> None:
-    for service in SERVICES.values():
-        for setting, value in service.get("environment", {}).items():
-            if re.search("SECRET|PASSWORD|LEDGER_URL", setting):
-                assert str(value).startswith("/run/secrets/"), setting
+@pytest.mark.parametrize("name", ["sandbox-worker", "sandbox-clock"])
+def test_a_worker_of_the_sandbox_has_no_way_out(name: str) -> None:
+    assert all(composed.read()["networks"][each]["internal"] for each in SERVICES[name].networks)
 
 
-@pytest.fixture
-def environment(fresh_postgres: str, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Return the environment of the compose file with the addresses of servers of ours."""
-    secrets = {"/run/secrets/ledger_url": fresh_postgres, "/run/secrets/client_secret": "sandbox-secret"}
-    with running_valkey() as redis_url, running_sandbox(SandboxSettings()) as sandbox:
-        ours = {
-            "DISPATCHER_REDIS_URL": redis_url,
-            "DISPATCHER_API_BASE_URL": sandbox.url,
-            "DISPATCHER_CLIENT_ID": "sandbox-client",
-            "DISPATCHER_HOME": str(tmp_path / "home"),
-        }
-        given = {}
-        for name, value in SERVICES["worker"]["environment"].items():
-            if value in secrets:
-                (tmp_path / name).write_text(secrets[value])
-                given[name] = str(tmp_path / name)
-            else:
-                default = re.fullmatch(r"\$\{\w+:-(.*)\}", value)
-                given[name] = ours.get(name, default[1] if default else value)
-        yield {**os.environ, **given}
+@service_params(SERVICES)
+def test_ports_are_published_to_this_machine_only(service: Service) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in service.given.get("ports", ()))
 
 
-def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-m", "dispatcher"] if command[0] != "dispatcher" else [sys.executable, "-m"]
-    return subprocess.run([*program, *command], env=environment, capture_output=True, text=True, timeout=30)
+@service_params(SERVICES)
+def test_it_is_restarted_and_its_health_is_looked_at_unless_it_is_done_when_it_ends(service: Service) -> None:
+    if service.given["restart"] == "no":
+        assert service.command == ["migrate"]
+        assert service.health is None
+    else:
+        assert service.given["restart"] == "unless-stopped"
+        check = service.given["healthcheck"]
+        assert composed.seconds(check["timeout"]) <= composed.seconds(check["interval"])
 
 
-def health(service: str, environment: dict[str, str]) -> int:
-    test = SERVICES[service]["healthcheck"]["test"]
-    assert test[0] == "CMD"
-    return run(test[1:], environment).returncode
+@service_params(OURS)
+def test_it_has_no_rights_and_a_first_process_that_hands_on_signals(service: Service) -> None:
+    assert service.given["init"] is True
+    assert service.given["read_only"] is True
+    assert service.given["cap_drop"] == ["ALL"]
+    assert "privileged" not in service.given
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("service", ["worker", "clock"])
-def test_a_service_starts_answers_and_stops_cleanly(service: str, environment: dict[str, str]) -> None:
-    assert run(SERVICES["migrate"]["command"], environment).returncode == 0
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dispatcher", *SERVICES[service]["command"]],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    ready = next(line for line in process.stderr if '"event": "ready"' in line or '"event": "clock_ready"' in line)
-    assert ready
-    assert health(service, environment) == 0
-    asked = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
-    assert process.returncode == 0
-    grace = int(SERVICES[service]["stop_grace_period"].removesuffix("s"))
-    assert time.monotonic() - asked < grace / 4
+@pytest.mark.parametrize("name", ["worker", "sandbox-worker"])
+def test_a_worker_may_finish_what_is_in_flight_and_can_be_many(name: str) -> None:
+    worker = SERVICES[name]
+    longest = sum(Settings.model_fields[name].default for name in ("connect_timeout", "read_timeout", "slice_seconds"))
+    assert worker.grace >= 2 * longest
+    assert worker.given["deploy"] == {"replicas": 1}
+    assert not {"container_name", "hostname", "ports"} & set(worker.given)
 
 
-@pytest.mark.slow
-def test_the_health_check_fails_without_redis_or_ledger_and_not_without_the_api(environment: dict[str, str]) -> None:
-    run(SERVICES["migrate"]["command"], environment)
-    assert health("worker", environment | {"DISPATCHER_API_BASE_URL": "http://127.0.0.1:1"}) == 0
-    Redis.from_url(environment["DISPATCHER_REDIS_URL"]).shutdown(nosave=True)
-    assert health("worker", environment) == 1
+def test_a_health_check_waits_longer_than_a_ledger_that_does_not_answer() -> None:
+    assert composed.seconds(SERVICES["worker"].given["healthcheck"]["timeout"]) >= 10
 
 
-@pytest.mark.slow
-def test_a_worker_refuses_a_ledger_that_was_not_migrated(environment: dict[str, str], tmp_path: Path) -> None:
-    empty = {**environment, "DISPATCHER_LEDGER_URL": f"sqlite:///{tmp_path}/empty.db"}
-    refused = run(SERVICES["worker"]["command"], empty)
-    assert refused.returncode == 1
-    assert refused.stderr.strip().endswith("run `dispatcher migrate`")
-    assert "Traceback" not in refused.stderr
+@pytest.mark.parametrize("name", ["redis", "sandbox-redis"])
+def test_redis_evicts_nothing_and_remembers(name: str) -> None:
+    words = SERVICES[name].command
+    options = dict(zip(words[1::2], words[2::2], strict=True))
+    assert options == {"--appendonly": "yes", "--appendfsync": "everysec", "--maxmemory-policy": "noeviction"}
 
 
-def test_the_image_is_built_from_what_is_here_and_runs_as_nobody_special() -> None:
-    lines = (ROOT / "Dockerfile").read_text().splitlines()
-    instructions = [line.split(maxsplit=1) for line in lines if line and line[0].isalpha()]
-    sources = [source for word, rest in instructions if word == "COPY" for source in rest.split()[:-1]]
-    assert sources
-    assert all((ROOT / source).exists() for source in sources)
-    user = [rest for word, rest in instructions if word == "USER"][-1]
-    assert user != "root"
-    assert ["ENTRYPOINT", '["dispatcher"]'] in instructions
+@service_params(SERVICES)
+def test_no_image_is_whatever_is_newest(service: Service) -> None:
+    if not service.ours:
+        name, _, tag = service.given["image"].partition(":")
+        assert name
+        assert tag[:1].isdigit()
+
+
+def test_no_secret_can_get_into_an_image() -> None:
+    for secret in composed.read()["secrets"].values():
+        assert not dockerfile.in_context(secret["file"])
+
+
+def _names(found: list[str] | dict[str, str]) -> list[str]:
+    return list(found.values()) if isinstance(found, dict) else found
