@@ -171,11 +171,6 @@ def oldest_waiting(connection: Connection, *, now: datetime) -> list[Waiting]:
     ]
 
 
-def guarded_gifts(connection: Connection) -> int:
-    """Count gifts that the database refuses to send again."""
-    return connection.execute(select(func.count()).select_from(GiftGuardRow)).scalar_one()
-
-
 def guarded_among(connection: Connection, ids: Sequence[UUID]) -> frozenset[UUID]:
     """Return those of the messages that are gifts which the database refuses to send again."""
     guards = select(GiftGuardRow.message_id).where(GiftGuardRow.message_id.in_(ids))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from dispatcher.domain.attempt import Settlement
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.domain.identity import MessageId
-from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.engine import Spool
 from dispatcher.ledger import SqlLedger
 from dispatcher.testing import ACCEPTED, FakeClock
 from tests.engine.conftest import House
-from tests.making import gift, outcome, settled, sms, wish
+from tests.making import gift, settled, sms, wish
 
 
 class Flaky:
@@ -107,17 +107,13 @@ def test_one_settlement_that_the_ledger_refuses_does_not_hold_up_the_others(hous
     good, bad = sms(house.clock.now(), "good"), sms(house.clock.now(), "bad")
     house.enqueue(good, bad)
     held = {each.id: each for each in house.ledger.claim(wish(house.clock.now()))}
-    impossible = outcome(OutcomeKind.ACCEPTED, http_status=10**9)  # no database column holds this on PostgreSQL
-    impossible_word = outcome(OutcomeKind.ACCEPTED, error="x" * 10, provider_id="p\x00q")
-    what = impossible if "postgresql" in str(house.books.engine.url) else impossible_word
-    house.spool.append(
-        [
-            settled(held[bad.id], what, house.clock.now()),
-            settled(held[good.id], ACCEPTED, house.clock.now()),
-        ]
-    )
+    taken = settled(held[bad.id], ACCEPTED, house.clock.now())
+    impossible = replace(taken, decision=replace(taken.decision, state=State.SENDING))  # a CHECK refuses it: no lease
+    house.spool.append([impossible, settled(held[good.id], ACCEPTED, house.clock.now())])
     house.pump()
-    assert house.states(good) == [State.ACCEPTED]
+    assert house.states(good, bad) == [State.ACCEPTED, State.SENDING]
+    assert not house.spool.waiting
+    assert len(list(house.folder.glob("*.refused"))) == 1, "what was refused is kept for a person"
 
 
 def _append_many(folder: object, owner: str, held: object, times: int) -> None:
