@@ -47,6 +47,7 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
                 pool_size=pool_size,
                 max_overflow=8,
                 pool_pre_ping=True,
+                hide_parameters=True,  # an error's text must not tell numbers and texts
                 pool_timeout=10,
                 connect_args={"connect_timeout": 5, "application_name": "dispatcher"},
             )
@@ -79,7 +80,7 @@ def _sqlite(url: str, database: str | None, pool_size: int) -> Engine:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LedgerUnavailable(f"cannot make the ledger's folder {folder}: {error.strerror}") from None
-    engine = create_engine(url, pool_size=pool_size, max_overflow=8, pool_timeout=10)
+    engine = create_engine(url, pool_size=pool_size, max_overflow=8, pool_timeout=10, hide_parameters=True)
     journal = "WAL" if wal_is_safe() else "TRUNCATE"
 
     @event.listens_for(engine, "connect")

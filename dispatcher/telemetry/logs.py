@@ -24,7 +24,7 @@ def configure_logs(level: str, *, stream: Any = None) -> None:
     ]
     renderer: Any = structlog.processors.JSONRenderer()
     if out.isatty():
-        renderer = structlog.dev.ConsoleRenderer()
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     else:
         shared.append(structlog.processors.format_exc_info)
     structlog.configure(

@@ -134,3 +134,14 @@ def test_a_database_without_tables_says_what_to_do(tmp_path: object, clock: Fake
     empty = make_engine(f"sqlite:///{tmp_path}/empty.db")
     with pytest.raises(LedgerOutdated, match="dispatcher migrate"):
         Books(engine=empty).enqueue([sms(clock.now())], source="test")
+
+
+def test_an_error_of_the_database_does_not_tell_what_was_to_be_written(engine: Engine, clock: FakeClock) -> None:
+    from dispatcher.ledger.enqueue import as_row
+
+    row = as_row(sms(clock.now(), "a private text"), source="test") | {"state": "lost"}
+    with pytest.raises(IntegrityError) as caught, transaction(engine) as connection:
+        connection.execute(insert(MessageRow), row)
+    assert "[SQL parameters hidden" in str(caught.value)
+    if engine.dialect.name == "sqlite":  # PostgreSQL's own DETAIL line still shows the failing row
+        assert "private" not in str(caught.value)
