@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from dispatcher.broker import unseal
+from dispatcher.campaigns import Campaigns
 from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, MessageNotFound
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import Gift, NewMessage, Priority, Sms, check_message
@@ -173,6 +174,11 @@ class Dispatcher:
         by = By(actor=f"application:{getpass.getuser()}", reason=reason, now=self._services.clock.now())
         self._services.books.cancel(as_id(id), by)
         return self._services.books.message(as_id(id))
+
+    @property
+    def campaigns(self) -> Campaigns:
+        """Bursts: ``create``, ``dry_run``, ``start``, ``pause``, ``resume``, ``cancel``, ``progress`` and more."""
+        return self._services.campaigns(f"application:{getpass.getuser()}")
 
     def enqueue_sealed(self, sealed: str) -> Receipt:
         """Enqueue a message that came sealed through the broker, once however often it comes.

@@ -198,6 +198,15 @@ class ClaimRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a claim came to."""
+
+    messages: list[Claimed]
+    again_in: timedelta | None = None
+    """More is due and held back only by its campaign's own rate: when to look again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
     """What waits on one channel, as far as the clock needs to know."""
 
@@ -206,13 +215,24 @@ class Due:
     """Something is due now and the channel is not paused."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """What time did to campaigns."""
+
+    started: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()
+    called_off: int = 0
+    """Messages of cancelled campaigns that were taken out of the queue."""
+
+
 class Ledger(Protocol):
     """The SQL ledger as the engine sees it. Every method is one short transaction.
 
     All raise LedgerUnavailable when the database cannot be reached or stays locked.
     """
 
-    def claim(self, request: ClaimRequest) -> list[Claimed]:
+    def claim(self, request: ClaimRequest) -> Taken:
         """Take messages that are due: leased to the worker, committed before this returns."""
         ...
 
@@ -233,6 +253,10 @@ class Ledger(Protocol):
 
     def expire(self, *, now: datetime, limit: int) -> int:
         """Give up messages whose time is over; returns how many."""
+        ...
+
+    def advance(self, *, now: datetime) -> Advance:
+        """Start, resume and finish campaigns, open their windows anew, call off what was cancelled."""
         ...
 
     def due(self, *, now: datetime) -> list[Due]:

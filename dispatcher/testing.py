@@ -45,6 +45,10 @@ class FakeClock:
         """Let time pass."""
         self.advance(wait)
 
+    def set(self, moment: datetime) -> None:
+        """Let time pass until a moment, or turn the clock back to one."""
+        self.advance(moment - self._now)
+
     def advance(self, by: timedelta) -> None:
         """Let time pass."""
         self._now += by

@@ -16,12 +16,13 @@ from redis.retry import Retry
 from sqlalchemy import Engine
 
 from dispatcher.broker import CeleryBell, make_ringing_app
+from dispatcher.campaigns import Campaigns
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel, Intake
 from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, Policy
 from dispatcher.engine import Pump, PumpShape, Settling, Spool, Tick
 from dispatcher.gateway import RequestsTransport, gift_endpoint, sms_endpoint
-from dispatcher.ledger import Books, LedgerClock, SqlLedger, make_engine
+from dispatcher.ledger import Books, CampaignBooks, LedgerClock, SqlLedger, make_engine
 from dispatcher.limits import RedisLimiter
 from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
 from dispatcher.settings import Settings
@@ -48,6 +49,25 @@ class Services:
     def books(self) -> Books:
         """The ledger as applications and operators use it."""
         return Books(engine=self.engine)
+
+    @cached_property
+    def campaign_books(self) -> CampaignBooks:
+        """The ledger as campaigns use it."""
+        return CampaignBooks(engine=self.engine)
+
+    def campaigns(self, actor: str) -> Campaigns:
+        """Build what makes and runs campaigns, for somebody who acts."""
+        sms, gift = self.settings.rates
+        return Campaigns(
+            books=self.campaign_books,
+            limiter=self.limiter,
+            bell=self.bell,
+            clock=self.clock,
+            rates={Channel.SMS: sms, Channel.GIFT: gift},
+            max_attempts=self.settings.max_attempts,
+            region=self.settings.region or None,
+            actor=actor,
+        )
 
     @cached_property
     def ledger(self) -> SqlLedger:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from dispatcher.cli.campaign import campaign
 from dispatcher.cli.channel import channel
 from dispatcher.cli.check import check
 from dispatcher.cli.clock import clock
@@ -25,6 +26,7 @@ from dispatcher.cli.noun import Commands, laid_out
 from dispatcher.cli.sandbox import sandbox
 from dispatcher.cli.sms import sms
 from dispatcher.cli.status import status
+from dispatcher.cli.suppress import suppress
 from dispatcher.cli.token import token
 from dispatcher.cli.up import up
 from dispatcher.cli.worker import worker
@@ -46,7 +48,7 @@ _END = (
 
 _ORDER = (
     *("demo", "up", "check"),
-    *("sms", "gift"),
+    *("sms", "gift", "campaign", "suppress"),
     *("status", "messages"),
     *("dead", "in-doubt", "channel"),
     *("worker", "clock", "migrate", "token", "sandbox"),
@@ -134,6 +136,8 @@ app.command(rich_help_panel=_BEGIN)(up)
 app.command(rich_help_panel=_BEGIN)(check)
 app.command(rich_help_panel=_SEND)(sms)
 app.command(rich_help_panel=_SEND)(gift)
+app.add_typer(campaign, name="campaign", rich_help_panel=_SEND)
+app.add_typer(suppress, name="suppress", rich_help_panel=_SEND)
 app.command(rich_help_panel=_LOOK)(status)
 app.add_typer(messages, name="messages", rich_help_panel=_LOOK)
 app.add_typer(dead, name="dead", rich_help_panel=_MEND)

@@ -6,8 +6,12 @@ import sys
 from enum import IntEnum
 
 from dispatcher.domain.errors import (
+    CampaignConflict,
+    CampaignNotFound,
+    CampaignRefused,
     DispatcherError,
     IdempotencyConflict,
+    InvalidCampaign,
     InvalidMessage,
     MessageNotFound,
     SettingsError,
@@ -42,11 +46,11 @@ def exit_code(error: DispatcherError) -> Exit:
     (<Exit.USAGE: 2>, <Exit.FAILED: 1>)
     """
     match error:
-        case InvalidMessage() | SettingsError() | WrongUsage():
+        case InvalidMessage() | InvalidCampaign() | SettingsError() | WrongUsage():
             return Exit.USAGE
-        case MessageNotFound():
+        case MessageNotFound() | CampaignNotFound():
             return Exit.NOTHING_MATCHED
-        case IdempotencyConflict() | TransitionRefused() | Refused():
+        case IdempotencyConflict() | CampaignConflict() | CampaignRefused() | TransitionRefused() | Refused():
             return Exit.REFUSED
         case _:
             return Exit.FAILED

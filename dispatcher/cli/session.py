@@ -51,7 +51,12 @@ def by(services: Services, reason: str | None) -> By:
     """Say who acts, for the audit trail."""
     from dispatcher.ledger import By
 
-    return By(actor=f"cli:{_user()}"[:100], reason=reason, now=services.clock.now())
+    return By(actor=actor(), reason=reason, now=services.clock.now())
+
+
+def actor() -> str:
+    """Name who types, for the audit trail."""
+    return f"cli:{_user()}"[:100]
 
 
 def stated(reason: str) -> str:

@@ -3,6 +3,10 @@
 DispatcherError
 ├── InvalidMessage          a field of a message is wrong; nothing was written
 ├── IdempotencyConflict     the key was used before, for other content
+├── InvalidCampaign         the file, the template, the window or another part of a campaign is wrong
+├── CampaignConflict        the name belongs to another campaign
+├── CampaignNotFound        no campaign has this id or name
+├── CampaignRefused         the campaign is not in a state that allows this
 ├── MessageNotFound         no message has this id
 ├── TransitionRefused       the message is not in a state that allows this
 ├── SettingsError           a setting is missing, unknown or contradicts another
@@ -53,6 +57,42 @@ class IdempotencyConflict(DispatcherError):
             f"idempotency_key: {key!r} already belongs to message {existing} with other content; "
             "use a new key for new content, or send the same content again"
         )
+
+
+class InvalidCampaign(DispatcherError, ValueError):
+    """A part of a campaign is wrong; nothing was loaded. ``field`` names it, ``problem`` says what would be right."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        self.problem = problem
+        super().__init__(f"{field}: {problem}")
+
+
+class CampaignConflict(DispatcherError):
+    """Another campaign has this name, so this one was not made."""
+
+    def __init__(self, name: str, existing: UUID, differs: str) -> None:
+        self.name = name
+        self.existing = existing
+        super().__init__(
+            f"name: {name!r} already belongs to campaign {existing}, whose {differs} is another; give a new name"
+        )
+
+
+class CampaignNotFound(DispatcherError, LookupError):
+    """No campaign has this id or name."""
+
+    def __init__(self, asked: object) -> None:
+        self.asked = asked
+        super().__init__(f"no campaign has the id or name {asked}; `dispatcher campaign list` shows them")
+
+
+class CampaignRefused(DispatcherError):
+    """The campaign is not in a state that allows what was asked."""
+
+    def __init__(self, name: str, state: str, asked: str, *, allowed: str) -> None:
+        self.state = state
+        super().__init__(f"campaign {name!r} is {state}, so it cannot be {asked}; {allowed}")
 
 
 class MessageNotFound(DispatcherError, LookupError):

@@ -17,12 +17,13 @@ from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.money import parse_amount, parse_currency
 from dispatcher.domain.recipient import Recipient, parse_recipient
-from dispatcher.domain.segments import MAX_PARTS, segments
+from dispatcher.domain.segments import MAX_PARTS, Segments, segments
 
 FARTHEST = timedelta(days=3653)
 """What is due or expires later than this is taken for a slip of the keyboard."""
 DEFAULT_LIFE = timedelta(hours=72)
 """How long a message waits at the most unless the caller says otherwise."""
+_UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Channel(StrEnum):
@@ -123,10 +124,10 @@ def check_message(
     content: list[str]
     match request:
         case Sms(body=text):
-            body = _body(text)
-            channel, gift, content = Channel.SMS, None, [recipient, body]
+            check_body(text)
+            body, channel, gift, content = text, Channel.SMS, None, [recipient, text]
         case Gift():
-            gift = _gift(request)
+            gift = check_gift(request)
             channel, body = Channel.GIFT, None
             content = [recipient, gift.sku, str(gift.amount), gift.currency, gift.note]
         case _:
@@ -156,7 +157,11 @@ def fingerprint(channel: Channel, content: list[str]) -> str:
     return hashlib.sha256(json.dumps([channel.value, *content], ensure_ascii=True).encode()).hexdigest()
 
 
-def _body(text: str) -> str:
+def check_body(text: str) -> Segments:
+    """Check the text of an SMS, and return what it costs.
+
+    :raises InvalidMessage: it is empty, too long, or holds what no API takes.
+    """
     if not isinstance(text, str) or not text.strip():
         raise InvalidMessage("body", "is empty; give the text of the SMS")
     _check_text("body", text)
@@ -165,10 +170,14 @@ def _body(text: str) -> str:
         raise InvalidMessage(
             "body", f"takes {counted.parts} SMS parts in {counted.encoding.value}; shorten it to {MAX_PARTS} or fewer"
         )
-    return text
+    return counted
 
 
-def _gift(request: Gift) -> GiftContent:
+def check_gift(request: Gift) -> GiftContent:
+    """Check what a gift is worth and says.
+
+    :raises InvalidMessage: the first of its fields that is wrong.
+    """
     if not isinstance(request.sku, str) or not re.fullmatch(r"[\x21-\x7e]{1,64}", request.sku):
         raise InvalidMessage("sku", "is not 1 to 64 printable ASCII characters without spaces; see the catalogue")
     if not isinstance(request.note, str) or len(request.note) > 500:
@@ -181,7 +190,7 @@ def _gift(request: Gift) -> GiftContent:
 
 
 def _check_text(name: str, text: str) -> None:
-    if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
+    if _UNSENDABLE.search(text):
         raise InvalidMessage(name, "holds a NUL or half a surrogate pair, which no API takes; remove it")
 
 

@@ -16,7 +16,6 @@ from datetime import timedelta
 
 import structlog
 
-from dispatcher.domain.attempt import Claimed
 from dispatcher.domain.errors import CredentialsRefused, LedgerUnavailable, ScopeMissing, TokenUnavailable
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
@@ -30,6 +29,7 @@ from dispatcher.ports import (
     Ledger,
     Limiter,
     Permits,
+    Taken,
     Token,
     TokenSource,
     Transport,
@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 IDLE = timedelta(milliseconds=20)
 """How long a pump that found nothing waits before it looks again, while other calls are still under way."""
+GLANCE = timedelta(milliseconds=100)
+"""How long a line rests at the most while a campaign waits for its own rate: a one-time code may come any moment."""
 PATIENCE = timedelta(seconds=1)
 """A wait longer than this is the clock's business: the pump ends and its process is free for others."""
 
@@ -126,7 +128,8 @@ class Pump:
             if token is None or self._probed(line, permits, token):
                 return False
             bulk_room = max(0, self.shape.bulk_slots - self.lines.bulk_in_flight)
-            messages = self._claim(line, permits.count, bulk_room)
+            taken = self._claim(line, permits.count, bulk_room)
+            messages = taken.messages
             used = len(messages)
             if messages:
                 self.transport.start(messages, token)
@@ -137,7 +140,9 @@ class Pump:
         bulk = sum(message.priority is Priority.BULK for message in messages)
         line.backlog = used == permits.count or bulk == bulk_room
         if used < permits.count:
-            line.hold(self.clock, IDLE, dry=not line.backlog)
+            rests = taken.again_in  # how long a campaign waits for its own rate; others may come in the meantime
+            wait = IDLE if rests is None else min(max(IDLE, rests), GLANCE)
+            line.hold(self.clock, wait, dry=not line.backlog and (rests is None or rests > PATIENCE))
         return line.backlog and self.transport.in_flight >= self.shape.capacity // 2
 
     def _token(self, line: Line) -> Token | None:
@@ -161,7 +166,7 @@ class Pump:
         line.hold(self.clock, IDLE)
         return True
 
-    def _claim(self, line: Line, count: int, bulk_room: int) -> list[Claimed]:
+    def _claim(self, line: Line, count: int, bulk_room: int) -> Taken:
         line.bulk_credit += count * self.shape.bulk_share
         owed = int(line.bulk_credit)
         line.bulk_credit -= owed

@@ -1,4 +1,4 @@
-"""What the clock does every second: give up what is too late, take back lost leases, ring for what is due.
+"""What the clock does every second: campaigns, what is too late, lost leases, and a ring for what is due.
 
 Everything here is idempotent, so two clocks are harmless and a missed second costs a second.
 """
@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -58,12 +58,25 @@ class Tick:
         expired = self.ledger.expire(now=now, limit=BATCH)
         if expired:
             log.info("expired", messages=expired)
+        self._advance(now)
         if self._reachable_since is None:
             self._reachable_since = self.clock.monotonic()
         if self.clock.monotonic() - self._reachable_since >= self.grace.total_seconds():
             self._sweep()
         if any(due.waiting for due in self.ledger.due(now=now)):
             self.bell.ring()
+
+    def _advance(self, now: datetime) -> None:
+        changed = self.ledger.advance(now=now)
+        for event, names in (
+            ("campaign_started", changed.started),
+            ("campaign_resumed", changed.resumed),
+            ("campaign_finished", changed.finished),
+        ):
+            for name in names:
+                log.info(event, campaign=name)
+        if changed.called_off:
+            log.info("called_off", messages=changed.called_off)
 
     def _sweep(self) -> None:
         lost = self.ledger.lost_leases(now=self.clock.now(), limit=BATCH)

@@ -1,15 +1,20 @@
 """The SQL ledger: the queue and the truth. SQLAlchemy lives here and nowhere else."""
 
+from dispatcher.ledger.after_campaigns import Delivery, FailureGroup, Tallied
 from dispatcher.ledger.books import Books
+from dispatcher.ledger.campaign_books import CampaignBooks
+from dispatcher.ledger.campaigns import Campaign
 from dispatcher.ledger.clock import LedgerClock
 from dispatcher.ledger.engine import make_engine, wal_is_safe
 from dispatcher.ledger.enqueue import Enqueued
+from dispatcher.ledger.loading import Entry, Loaded, LoadPage
 from dispatcher.ledger.operations import By, Resolution
 from dispatcher.ledger.pauses import AUTOMATIC, Pause
 from dispatcher.ledger.queries import Attempt, AuditEntry, Filter, Message, Tally, Waiting
 from dispatcher.ledger.schema import current, head, migrate, require_head
 from dispatcher.ledger.sessions import after_commit
 from dispatcher.ledger.sql_ledger import SqlLedger
+from dispatcher.ledger.suppressions import Suppression
 
 __all__ = [
     "AUTOMATIC",
@@ -17,13 +22,22 @@ __all__ = [
     "AuditEntry",
     "Books",
     "By",
+    "Campaign",
+    "CampaignBooks",
+    "Delivery",
     "Enqueued",
+    "Entry",
+    "FailureGroup",
     "Filter",
     "LedgerClock",
+    "LoadPage",
+    "Loaded",
     "Message",
     "Pause",
     "Resolution",
     "SqlLedger",
+    "Suppression",
+    "Tallied",
     "Tally",
     "Waiting",
     "after_commit",

@@ -1,7 +1,8 @@
 """Out of the queue: leases by compare-and-set, transactional first, bulk campaign by campaign with its reserved share.
 
 A claim is one transaction and commits before any request leaves, so a lease that runs out can only mean "sent or about
-to be". Gifts get their guard row in the same transaction: the database itself refuses a second live send.
+to be". Gifts get their guard row in the same transaction: the database itself refuses a second live send. Whoever opted
+out is taken out here, at the last moment, and a campaign's own rate and budget are counted on its locked row.
 """
 
 from __future__ import annotations
@@ -9,11 +10,28 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, exists, insert, or_, select, update
+import structlog
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from dispatcher.domain.attempt import Claimed, Trigger
 from dispatcher.domain.identity import ENTROPY_BITS, LeaseToken, MessageId, uuid7
@@ -22,8 +40,15 @@ from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.enqueue import gift_from_json
-from dispatcher.ledger.tables import CampaignRow, ChannelRow, GiftGuardRow, MessageRow
-from dispatcher.ports import ClaimRequest
+from dispatcher.ledger.lanes import Allowance, Runner, amounts_of, runners
+from dispatcher.ledger.tables import ChannelRow, GiftGuardRow, MessageRow, SuppressionRow
+from dispatcher.ports import ClaimRequest, Taken
+
+log = structlog.get_logger(__name__)
+
+OPTED_OUT = "the recipient opted out"
+BUSY = timedelta(milliseconds=50)
+"""When to look again at a campaign that another worker was taking from, or whose budget is all under way."""
 
 _CLAIMED = (
     MessageRow.id,
@@ -51,93 +76,185 @@ class Claims:
     engine: Engine
     _turn: count[int] = field(default_factory=count, init=False)
 
-    def claim(self, request: ClaimRequest) -> list[Claimed]:
+    def claim(self, request: ClaimRequest) -> Taken:
         """Take what is due, in this order: bulk's reserved share, transactional, bulk with what is left."""
-        lease = _Lease(request)
         with transaction(self.engine) as connection:
+            lease = _Lease(connection, request, turn=next(self._turn))
             if request.bulk:
-                self._claim_bulk(connection, lease, request.bulk)
-            lease.claim(connection, Priority.TRANSACTIONAL, None, lease.room)
-            self._claim_bulk(connection, lease, min(lease.room, request.bulk_limit - lease.bulk_taken))
-        return [as_claimed(row) for row in lease.rows]
-
-    def _claim_bulk(self, connection: Connection, lease: _Lease, room: int) -> None:
-        """Share ``room`` evenly among the running campaigns and the messages of none; leftovers go round again."""
-        if room <= 0:
-            return
-        running = select(CampaignRow.id).where(CampaignRow.state == "running", CampaignRow.channel == lease.channel)
-        lanes: list[UUID | None] = [None, *connection.execute(running.order_by(CampaignRow.id)).scalars()]
-        first = next(self._turn) % len(lanes)
-        lanes = lanes[first:] + lanes[:first]
-        while lanes and room > 0:
-            share = -(-room // len(lanes))
-            hungry = []
-            for lane in lanes:
-                want = min(share, room)
-                if want <= 0:
-                    break
-                taken = lease.claim(connection, Priority.BULK, lane, want)
-                room -= taken
-                if taken == want:
-                    hungry.append(lane)
-            lanes = hungry
+                lease.claim_bulk(request.bulk)
+            lease.claim(Priority.TRANSACTIONAL, None, 0, lease.room)
+            lease.claim_bulk(min(lease.room, request.bulk_limit - lease.bulk_taken))
+        for name, reason in lease.paused:
+            log.warning("campaign_paused", campaign=name, reason=reason)
+        return Taken(messages=[as_claimed(row) for row in lease.rows], again_in=lease.again_in)
 
 
 class _Lease:
     """One claim under way: the lease that it hands out and the rows that took it."""
 
-    def __init__(self, request: ClaimRequest) -> None:
+    def __init__(self, connection: Connection, request: ClaimRequest, *, turn: int) -> None:
         self.channel = request.channel.value
         self.rows: list[Row[tuple[object, ...]]] = []
         self.bulk_taken = 0
+        self.again_in: timedelta | None = None
+        self.paused: list[tuple[str, str]] = []
+        self._connection = connection
         self._request = request
+        self._turn = turn
         self._token = uuid7(int(request.now.timestamp() * 1000), secrets.randbits(ENTROPY_BITS))
+        self._runners: list[Runner] | None = None
 
     @property
     def room(self) -> int:
         return self._request.count - len(self.rows)
 
-    def claim(self, connection: Connection, priority: Priority, campaign: UUID | None, want: int) -> int:
-        """Lease up to ``want`` messages of one lane and return how many there were."""
-        if want <= 0:
-            return 0
+    def claim_bulk(self, room: int) -> None:
+        """Share ``room`` evenly among the running campaigns and the messages of none; leftovers go round again."""
+        if room <= 0:
+            return
+        if self._runners is None:
+            found = runners(self._connection, self.channel, self._request.now)
+            first = self._turn % len(found)
+            self._runners = found[first:] + found[:first]
+        hungry = self._runners
+        while hungry and room > 0:
+            share = -(-room // len(hungry))
+            still = []
+            for runner in hungry:
+                want = min(share, room)
+                if want <= 0:
+                    break
+                taken = self._claim_runner(runner, want)
+                room -= taken
+                if taken == want:
+                    still.append(runner)
+            hungry = still
+
+    def _claim_runner(self, runner: Runner, want: int) -> int:
+        """Take up to ``want`` messages of one campaign, from one open lane after the other."""
+        allowance: Allowance | None = None
+        if runner.limited and runner.campaign is not None:
+            allowance = Allowance.hold(self._connection, runner.campaign, self._request.now)
+            if allowance is None:  # another worker takes from it at this moment
+                self._look_again(BUSY)
+                return 0
+            if allowance.permits is not None:
+                want = min(want, allowance.permits)
+        first = self._turn % len(runner.lanes)
+        taken = 0
+        for lane in runner.lanes[first:] + runner.lanes[:first]:
+            if taken == want:
+                break
+            taken += self.claim(Priority.BULK, runner.campaign, lane, want - taken, allowance)
+        if allowance is not None:
+            allowance.book(self._connection)
+            reason = allowance.pause_if_spent(self._connection)
+            if reason is not None:
+                self.paused.append((allowance.name, reason))
+            elif allowance.short is not None:  # what is under way may free some of the budget again
+                self._look_again(BUSY)
+            if allowance.again_in is not None:
+                self._look_again(allowance.again_in)
+        return taken
+
+    def claim(
+        self, priority: Priority, campaign: UUID | None, lane: int, want: int, allowance: Allowance | None = None
+    ) -> int:
+        """Lease up to ``want`` messages of one lane and return how many; opted-out ones are taken out on the way."""
+        leased = 0
+        while leased < want:
+            due = self._due(priority, campaign, lane, want - leased)
+            if allowance is not None and allowance.budget is not None:
+                due = self._affordable(due, allowance)
+            rows = self._connection.execute(self._leasing(due)).all()
+            mine = [row for row in rows if row.lease_token is not None]
+            leased += len(mine)
+            self._keep(mine, allowance)
+            if len(mine) == len(rows):  # nobody had opted out, so there is no place left to fill
+                break
+        self.bulk_taken += leased if priority is Priority.BULK else 0
+        return leased
+
+    def _due(
+        self, priority: Priority, campaign: UUID | None, lane: int, want: int
+    ) -> Select[tuple[UUID, bool | None]]:
         now = self._request.now
+        opted_out = (
+            select(literal(1))
+            .where(SuppressionRow.channel == MessageRow.channel, SuppressionRow.recipient == MessageRow.recipient)
+            .limit(1)  # never hashed as a whole, however many opted out
+            .scalar_subquery()
+        )
         due = (
-            select(MessageRow.id)
+            select(MessageRow.id, opted_out.label("opted_out"))
             .where(
                 MessageRow.state == State.QUEUED.value,
                 MessageRow.channel == self.channel,
                 MessageRow.priority == priority.value,
                 MessageRow.campaign_id.is_(None) if campaign is None else MessageRow.campaign_id == campaign,
+                MessageRow.lane == lane,
                 MessageRow.due_at <= now,
                 MessageRow.expires_at > now,
                 ~paused(self.channel, now),
             )
             .order_by(MessageRow.due_at, MessageRow.id)
             .limit(want)
-            .with_for_update(skip_locked=True)
+            .with_for_update(of=MessageRow, skip_locked=True)
         )
         if self._request.channel is Channel.GIFT:
             due = due.where(~exists().where(GiftGuardRow.message_id == MessageRow.id))
-        chosen = due.cte("due")
-        lease = (
+        return due
+
+    def _affordable(
+        self, due: Select[tuple[UUID, bool | None]], allowance: Allowance
+    ) -> Select[tuple[UUID, bool | None]]:
+        """Narrow what is due to what the budget allows, in its order."""
+        rows = self._connection.execute(due.add_columns(MessageRow.gift)).all()
+        costing = [row for row in rows if not row.opted_out]
+        within = {row.id for row in costing[: allowance.affordable(amounts_of(costing))]}
+        within |= {row.id for row in rows if row.opted_out}
+        return due.where(MessageRow.id.in_(within))
+
+    def _leasing(self, due: Select[tuple[UUID, bool | None]]) -> ReturningUpdate[tuple[object, ...]]:
+        now, chosen = self._request.now, due.cte("due")
+        free = chosen.c.opted_out.is_(None)
+        return (
             update(MessageRow)
-            .where(MessageRow.id.in_(select(chosen.c.id)), MessageRow.state == State.QUEUED.value)
+            .where(MessageRow.id == chosen.c.id, MessageRow.state == State.QUEUED.value)
             .values(
-                state=State.SENDING.value,
-                lease_token=self._token,
-                lease_expires_at=now + self._request.lease,
+                state=case((free, State.SENDING.value), else_=State.SUPPRESSED.value),
+                lease_token=case((free, bindparam("lease_token", self._token, MessageRow.lease_token.type))),
+                lease_expires_at=case(
+                    (free, bindparam("lease_ends", now + self._request.lease, MessageRow.lease_expires_at.type))
+                ),
+                last_error=case((free, MessageRow.last_error), else_=OPTED_OUT),
                 updated_at=now,
             )
             .returning(*_CLAIMED)
         )
-        rows = connection.execute(lease).all()
+
+    def _keep(self, rows: Sequence[Row[tuple[object, ...]]], allowance: Allowance | None) -> None:
+        """Guard claimed gifts, each with what it costs whose budget."""
+        booked = allowance if allowance is not None and allowance.budget is not None else None
+        amounts = amounts_of(rows) if booked is not None else []
         if rows and self._request.channel is Channel.GIFT:
-            guards = [{"message_id": row.id, "guarded_at": now} for row in rows]
-            connection.execute(insert(GiftGuardRow), guards)
+            guards = [
+                {
+                    "message_id": row.id,
+                    "guarded_at": self._request.now,
+                    "campaign_id": row.campaign_id if booked else None,
+                    "amount": amounts[place] if booked else None,
+                    "booked_on": booked.day if booked else None,
+                }
+                for place, row in enumerate(rows)
+            ]
+            self._connection.execute(insert(GiftGuardRow), guards)
+        if allowance is not None:
+            allowance.take(len(rows), amounts)
         self.rows.extend(rows)
-        self.bulk_taken += len(rows) if priority is Priority.BULK else 0
-        return len(rows)
+
+    def _look_again(self, wait: timedelta) -> None:
+        self.again_in = wait if self.again_in is None else min(self.again_in, wait)
 
 
 def paused(channel: str, now: datetime) -> ColumnElement[bool]:

@@ -9,14 +9,15 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, case, delete, exists, insert, or_, select, update
 
 from dispatcher.domain.attempt import Trigger
+from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import MessageNotFound, TransitionRefused
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
-from dispatcher.ledger.tables import AuditRow, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import AuditRow, CampaignRow, GiftGuardRow, MessageRow
 
 REPLAYABLE = (State.DEAD, State.EXPIRED, State.CANCELLED)
 
@@ -60,13 +61,16 @@ def replay(connection: Connection, message_id: UUID, by: By, *, budget: int, lif
     """
     changes = _again(by, budget=budget, life=life, trigger=Trigger.REPLAY)
     guarded = exists().where(GiftGuardRow.message_id == MessageRow.id)
-    if not _change(connection, message_id, REPLAYABLE, changes, ~guarded):
+    called_off = exists().where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "cancelled")
+    if not _change(connection, message_id, REPLAYABLE, changes, ~guarded, ~called_off):
         raise _refused(
             connection,
             message_id,
             "replayed",
-            "only dead, expired and cancelled messages can be, and no gift that may have been carried out",
+            "only dead, expired and cancelled messages can be, no gift that may have been carried out, "
+            "and none of a cancelled campaign",
         )
+    reopen_campaign(connection, message_id)
     audit(connection, by, "replay", str(message_id))
 
 
@@ -97,8 +101,21 @@ def resolve(
     if not _change(connection, message_id, (State.IN_DOUBT,), changes):
         raise _refused(connection, message_id, f"resolved as {answer.value}", "only messages in doubt can be")
     if answer is Resolution.NOT_SENT:
-        connection.execute(delete(GiftGuardRow).where(GiftGuardRow.message_id == message_id))
+        _take_guard_away(connection, message_id)
+        reopen_campaign(connection, message_id)
     audit(connection, by, f"resolve {answer.value}", str(message_id))
+
+
+def reopen_campaign(connection: Connection, message_id: UUID) -> None:
+    """Let the campaign of a message that is queued again run again, if it had finished."""
+    connection.execute(
+        update(CampaignRow)
+        .where(
+            CampaignRow.id == select(MessageRow.campaign_id).where(MessageRow.id == message_id).scalar_subquery(),
+            CampaignRow.state == CampaignState.FINISHED.value,
+        )
+        .values(state=CampaignState.RUNNING.value, finished_at=None)
+    )
 
 
 def audit(connection: Connection, by: By, action: str, subject: str, **details: Any) -> None:
@@ -114,6 +131,22 @@ def audit(connection: Connection, by: By, action: str, subject: str, **details: 
             details=details,
         )
     )
+
+
+def _take_guard_away(connection: Connection, message_id: UUID) -> None:
+    """Free a gift that was certainly not carried out, and give its campaign back what was booked for it."""
+    booked = connection.execute(
+        delete(GiftGuardRow)
+        .where(GiftGuardRow.message_id == message_id)
+        .returning(GiftGuardRow.campaign_id, GiftGuardRow.amount, GiftGuardRow.booked_on)
+    ).one_or_none()
+    if booked is not None and booked.campaign_id is not None:
+        that_day = case((CampaignRow.day == booked.booked_on, booked.amount), else_=0)
+        connection.execute(
+            update(CampaignRow)
+            .where(CampaignRow.id == booked.campaign_id)
+            .values(spent=CampaignRow.spent - booked.amount, spent_that_day=CampaignRow.spent_that_day - that_day)
+        )
 
 
 def _again(by: By, *, budget: int, life: timedelta, trigger: Trigger) -> dict[str, Any]:

@@ -6,17 +6,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
+from uuid import UUID
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from dispatcher.domain.attempt import Claimed, Settlement
 from dispatcher.domain.identity import MessageId
-from dispatcher.domain.message import Channel
+from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.state import State
 from dispatcher.ledger import claim, pauses, settle
+from dispatcher.ledger.advance import advance
 from dispatcher.ledger.engine import make_engine, reading, transaction
-from dispatcher.ledger.tables import CampaignRow, MessageRow
-from dispatcher.ports import ClaimRequest, Due
+from dispatcher.ledger.lanes import runners
+from dispatcher.ledger.tables import MessageRow
+from dispatcher.ports import Advance, ClaimRequest, Due, Taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class SqlLedger:
         """Use an engine that exists already."""
         return cls(engine=engine, claims=claim.Claims(engine))
 
-    def claim(self, request: ClaimRequest) -> list[Claimed]:
+    def claim(self, request: ClaimRequest) -> Taken:
         """Take messages that are due; the leases have committed when this returns."""
         return self.claims.claim(request)
 
@@ -80,30 +83,14 @@ class SqlLedger:
         with transaction(self.engine) as connection:
             return len(connection.execute(give_up).all())
 
+    def advance(self, *, now: datetime) -> Advance:
+        """Start, resume and finish campaigns, open their windows anew, call off what was cancelled."""
+        return advance(self.engine, now=now)
+
     def due(self, *, now: datetime) -> list[Due]:
         """Say for each channel whether something waits that could go now."""
         with reading(self.engine) as connection:
-            found = []
-            for channel in Channel:
-                running = (
-                    select(CampaignRow.id)
-                    .where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "running")
-                    .exists()
-                )
-                waiting = (
-                    select(MessageRow.id)
-                    .where(
-                        MessageRow.state == State.QUEUED.value,
-                        MessageRow.channel == channel.value,
-                        MessageRow.due_at <= now,
-                        MessageRow.expires_at > now,
-                        MessageRow.campaign_id.is_(None) | running,
-                        ~claim.paused(channel.value, now),
-                    )
-                    .limit(1)
-                )
-                found.append(Due(channel=channel, waiting=connection.execute(waiting).scalar() is not None))
-            return found
+            return [Due(channel=channel, waiting=_waiting(connection, channel, now)) for channel in Channel]
 
     def pause(self, channel: Channel, *, by: str, reason: str, until: datetime | None, now: datetime) -> None:
         """Stop a channel at the next claim, everywhere."""
@@ -113,3 +100,28 @@ class SqlLedger:
     def close(self) -> None:
         """Give up the pooled connections."""
         self.engine.dispose()
+
+
+def _waiting(connection: Connection, channel: Channel, now: datetime) -> bool:
+    """Look for the first message that could go, lane by lane: each look is one step into the claims' own index."""
+    lanes: list[tuple[Priority, UUID | None, int]] = [(Priority.TRANSACTIONAL, None, 0)]
+    for runner in runners(connection, channel.value, now):
+        lanes += [(Priority.BULK, runner.campaign, lane) for lane in runner.lanes]
+    for priority, campaign, lane in lanes:
+        waiting = (
+            select(MessageRow.id)
+            .where(
+                MessageRow.state == State.QUEUED.value,
+                MessageRow.channel == channel.value,
+                MessageRow.priority == priority.value,
+                MessageRow.campaign_id.is_(None) if campaign is None else MessageRow.campaign_id == campaign,
+                MessageRow.lane == lane,
+                MessageRow.due_at <= now,
+                MessageRow.expires_at > now,
+                ~claim.paused(channel.value, now),
+            )
+            .limit(1)
+        )
+        if connection.execute(waiting).scalar() is not None:
+            return True
+    return False

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, MetaData,
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dispatcher.domain.attempt import Trigger
+from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
@@ -39,7 +40,9 @@ class Base(DeclarativeBase):
     }
 
 
-def one_of(column: str, values: type[Channel | Priority | State | OutcomeKind | Trigger]) -> CheckConstraint:
+def one_of(
+    column: str, values: type[Channel | Priority | State | CampaignState | OutcomeKind | Trigger]
+) -> CheckConstraint:
     """Let the database refuse any value that the enum does not have."""
     listed = ", ".join(f"'{value.value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
@@ -60,6 +63,7 @@ class MessageRow(Base):
     idempotency_key: Mapped[str | None] = mapped_column(String(200))
     fingerprint: Mapped[str] = mapped_column(String(64))
     campaign_id: Mapped[UUID | None] = mapped_column(ForeignKey("dispatcher_campaigns.id"))
+    lane: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     tags: Mapped[list[str]]
     source: Mapped[str] = mapped_column(String(16))
     due_at: Mapped[datetime]
@@ -89,7 +93,14 @@ class MessageRow(Base):
         CheckConstraint("channel <> 'gift' OR idempotency_key IS NOT NULL", name="gift_key"),
         CheckConstraint("(lease_expires_at IS NOT NULL) = (state = 'sending')", name="lease"),
         CheckConstraint("state <> 'sending' OR lease_token IS NOT NULL", name="lease_token"),
-        Index("uq_dispatcher_messages_idempotency_key", "idempotency_key", unique=True),
+        # Partial, so that the messages of a burst that need no key cost no entry.
+        Index(
+            "uq_dispatcher_messages_idempotency_key",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+            sqlite_where=text("idempotency_key IS NOT NULL"),
+        ),
         Index(
             "uq_dispatcher_messages_campaign_id_recipient",
             "campaign_id",
@@ -103,6 +114,7 @@ class MessageRow(Base):
             "channel",
             "priority",
             "campaign_id",
+            "lane",
             "due_at",
             "id",
             postgresql_where=text("state = 'queued'"),
@@ -172,6 +184,12 @@ class GiftGuardRow(Base):
 
     message_id: Mapped[UUID] = mapped_column(ForeignKey("dispatcher_messages.id", ondelete="CASCADE"), primary_key=True)
     guarded_at: Mapped[datetime]
+    campaign_id: Mapped[UUID | None]
+    """Whose budget it is booked on, if any."""
+    amount: Mapped[int | None] = mapped_column(BigInteger)
+    """In the currency's smallest unit, so that sums are exact on both databases."""
+    booked_on: Mapped[str | None] = mapped_column(String(10))
+    """The day of the budget that it is booked on, ``2026-11-24``."""
 
 
 class ChannelRow(Base):
@@ -189,7 +207,7 @@ class ChannelRow(Base):
 
 
 class CampaignRow(Base):
-    """A burst: one template to many recipients."""
+    """A burst: one template to many recipients; how far its intake is, what holds it back, what it has spent."""
 
     __tablename__ = "dispatcher_campaigns"
 
@@ -206,15 +224,66 @@ class CampaignRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    # What it is made of, beside the template.
+    gift: Mapped[dict[str, Any] | None]
+    columns: Mapped[dict[str, Any] | None]
+    region: Mapped[str | None] = mapped_column(String(2))
+    source: Mapped[str | None] = mapped_column(String(200))
+    digest: Mapped[str] = mapped_column(String(64), server_default="")
+    created_by: Mapped[str | None] = mapped_column(String(100))
+    expires_at: Mapped[datetime | None]
+    # How far the intake is: it commits with each page, so that a killed one goes on where it was.
+    rows_read: Mapped[int] = mapped_column(server_default="0")
+    invalid: Mapped[int] = mapped_column(server_default="0")
+    duplicates: Mapped[int] = mapped_column(server_default="0")
+    opted_out: Mapped[int] = mapped_column(server_default="0")
+    parts: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    loaded_at: Mapped[datetime | None]
+    swept_at: Mapped[datetime | None]
+    """When everything that a cancelled campaign had queued was called off."""
+    # What holds it back.
+    paused_at: Mapped[datetime | None]
+    paused_until: Mapped[datetime | None]
+    paused_by: Mapped[str | None] = mapped_column(String(100))
+    pause_reason: Mapped[str | None] = mapped_column(Text)
+    next_permit_at: Mapped[datetime | None]
+    # What its gifts have cost, in the currency's smallest unit: all of them, and those of one day.
+    spent: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    spent_that_day: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    day: Mapped[str | None] = mapped_column(String(10))
 
     __table_args__ = (
         one_of("channel", Channel),
-        CheckConstraint(
-            "state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled')",
-            name="state",
+        one_of("state", CampaignState),
+        CheckConstraint("spent >= 0", name="spent"),
+        CheckConstraint("spent_that_day >= 0", name="spent_that_day"),
+        Index(
+            "uq_dispatcher_campaigns_name",
+            "name",
+            unique=True,
+            postgresql_where=text("state <> 'cancelled'"),
+            sqlite_where=text("state <> 'cancelled'"),
         ),
         Index("ix_dispatcher_campaigns_state", "state", "channel"),
     )
+
+
+class LaneRow(Base):
+    """The messages of a campaign whose send window opens and closes together: those of one group of time zones.
+
+    Claims read it: messages are taken while ``opens_at <= now < closes_at``; without a window both are null.
+    """
+
+    __tablename__ = "dispatcher_campaign_lanes"
+
+    campaign_id: Mapped[UUID] = mapped_column(
+        ForeignKey("dispatcher_campaigns.id", ondelete="CASCADE"), primary_key=True
+    )
+    lane: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    zones: Mapped[str] = mapped_column(Text)
+    """IANA names with blanks between; empty where the window names its own zone, or there is none."""
+    opens_at: Mapped[datetime | None]
+    closes_at: Mapped[datetime | None]
 
 
 class SuppressionRow(Base):

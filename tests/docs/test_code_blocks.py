@@ -113,7 +113,7 @@ def _work(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
         books.pause(channel, by, until=None)
         books.resume(channel, by)
         ledger.pause(channel, by="dispatcher", reason="x", until=now, now=now)
-    claimed = [*ledger.claim(wish(now, Channel.GIFT)), *ledger.claim(wish(now))]
+    claimed = [*ledger.claim(wish(now, Channel.GIFT)).messages, *ledger.claim(wish(now)).messages]
     ledger.renew(claimed, now=now, until=now + timedelta(minutes=2))
     kinds = {card.id: OutcomeKind.IN_DOUBT, other.id: OutcomeKind.REJECTED}
     ledger.settle(

@@ -84,7 +84,7 @@ def test_the_clock_waits_for_spools_before_it_takes_leases_back(house: House) ->
 def test_what_a_dead_process_left_is_taken_over(house: House) -> None:
     message = sms(house.clock.now())
     house.enqueue(message)
-    held = house.ledger.claim(wish(house.clock.now()))[0]
+    held = house.ledger.claim(wish(house.clock.now())).messages[0]
     Spool(house.folder, "somebody-else").append([settled(held, ACCEPTED, house.clock.now())])
     house.pump()
     assert house.states(message) == [State.ACCEPTED]
@@ -93,7 +93,7 @@ def test_what_a_dead_process_left_is_taken_over(house: House) -> None:
 def test_a_line_cut_off_by_a_crash_costs_only_itself(house: House) -> None:
     message = sms(house.clock.now())
     house.enqueue(message)
-    held = house.ledger.claim(wish(house.clock.now()))[0]
+    held = house.ledger.claim(wish(house.clock.now())).messages[0]
     house.spool.append([settled(held, ACCEPTED, house.clock.now())])
     (file,) = house.folder.glob("*.jsonl")
     with file.open("ab") as handle:
@@ -106,7 +106,7 @@ def test_a_line_cut_off_by_a_crash_costs_only_itself(house: House) -> None:
 def test_one_settlement_that_the_ledger_refuses_does_not_hold_up_the_others(house: House) -> None:
     good, bad = sms(house.clock.now(), "good"), sms(house.clock.now(), "bad")
     house.enqueue(good, bad)
-    held = {each.id: each for each in house.ledger.claim(wish(house.clock.now()))}
+    held = {each.id: each for each in house.ledger.claim(wish(house.clock.now())).messages}
     taken = settled(held[bad.id], ACCEPTED, house.clock.now())
     impossible = replace(taken, decision=replace(taken.decision, state=State.SENDING))  # a CHECK refuses it: no lease
     house.spool.append([impossible, settled(held[good.id], ACCEPTED, house.clock.now())])
@@ -125,7 +125,7 @@ def _append_many(folder: object, owner: str, held: object, times: int) -> None:
 def test_nothing_is_lost_between_one_that_writes_and_one_that_settles(house: House) -> None:
     """A file that is settled and removed at the moment of an append must not swallow the append."""
     house.enqueue(sms(house.clock.now()))
-    held = house.ledger.claim(wish(house.clock.now()))[0]
+    held = house.ledger.claim(wish(house.clock.now())).messages[0]
     writer = multiprocessing.get_context("fork").Process(
         target=_append_many, args=(house.folder, "worker-1", held, 300)
     )

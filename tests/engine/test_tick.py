@@ -29,7 +29,7 @@ def test_a_lost_lease_is_ambiguous(house: House) -> None:
     text, card = sms(house.clock.now()), gift(house.clock.now())
     house.enqueue(text, card)
     for channel in Channel:
-        house.ledger.claim(wish(house.clock.now(), channel))
+        house.ledger.claim(wish(house.clock.now(), channel)).messages
     tick = house.tick()
     house.clock.advance(MINUTES)
     tick.run()
@@ -43,7 +43,7 @@ def test_a_lost_lease_is_ambiguous(house: House) -> None:
 def test_two_sweeps_at_once_record_one_attempt(house: House) -> None:
     text = sms(house.clock.now())
     house.enqueue(text)
-    house.ledger.claim(wish(house.clock.now()))
+    house.ledger.claim(wish(house.clock.now())).messages
     one, two = house.tick(), house.tick()
     house.clock.advance(MINUTES)
     lost = house.ledger.lost_leases(now=house.clock.now(), limit=10)

@@ -20,7 +20,7 @@ from tests.making import gift, new_id, sms, wish
 
 def test_a_claimed_message_is_nobody_elses(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
     books.enqueue([sms(clock.now())], source="test")
-    first, second = ledger.claim(wish(clock.now())), ledger.claim(wish(clock.now()))
+    first, second = ledger.claim(wish(clock.now())).messages, ledger.claim(wish(clock.now())).messages
     assert (len(first), second) == (1, [])
     assert books.message(first[0].id).state is State.SENDING
 
@@ -31,7 +31,7 @@ def test_many_workers_never_share_a_message(books: Books, engine: Engine, clock:
 
     def work() -> None:
         mine = SqlLedger.on(engine)
-        while messages := mine.claim(wish(clock.now(), count=7)):
+        while messages := mine.claim(wish(clock.now(), count=7)).messages:
             claimed.extend(message.id for message in messages)
 
     threads = [threading.Thread(target=work) for _ in range(6)]
@@ -48,24 +48,24 @@ def test_what_is_not_due_or_too_late_stays(books: Books, ledger: SqlLedger, cloc
     brief = sms(now, expires_at=now + timedelta(seconds=30))
     books.enqueue([later, brief], source="test")
     clock.advance(timedelta(minutes=1))
-    assert ledger.claim(wish(clock.now())) == []
+    assert ledger.claim(wish(clock.now())).messages == []
     assert ledger.expire(now=clock.now(), limit=10) == 1
     assert books.message(brief.id).state is State.EXPIRED
     clock.advance(timedelta(minutes=5))
-    assert [message.id for message in ledger.claim(wish(clock.now()))] == [later.id]
+    assert [message.id for message in ledger.claim(wish(clock.now())).messages] == [later.id]
 
 
 def test_transactional_goes_first_and_bulk_keeps_its_share(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
     books.enqueue([sms(clock.now(), f"bulk {n}", bulk=True) for n in range(50)], source="test")
     books.enqueue([sms(clock.now(), f"code {n}") for n in range(50)], source="test")
-    claimed = ledger.claim(wish(clock.now(), count=20, bulk=2, bulk_limit=20))
+    claimed = ledger.claim(wish(clock.now(), count=20, bulk=2, bulk_limit=20)).messages
     by_priority = [sum(m.priority is priority for m in claimed) for priority in Priority]
     assert by_priority == [18, 2]
 
 
 def test_bulk_never_takes_more_than_it_may(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
     books.enqueue([sms(clock.now(), f"bulk {n}", bulk=True) for n in range(50)], source="test")
-    assert len(ledger.claim(wish(clock.now(), count=20, bulk_limit=15))) == 15
+    assert len(ledger.claim(wish(clock.now(), count=20, bulk_limit=15)).messages) == 15
 
 
 def test_running_campaigns_share_and_paused_ones_wait(
@@ -77,7 +77,7 @@ def test_running_campaigns_share_and_paused_ones_wait(
         connection.execute(
             insert(CampaignRow),
             [
-                {"id": id_, "name": "spring", "channel": "sms", "state": state, "created_at": clock.now()}
+                {"id": id_, "name": f"burst {id_}", "channel": "sms", "state": state, "created_at": clock.now()}
                 for id_, state in zip(campaigns, states, strict=True)
             ],
         )
@@ -88,7 +88,7 @@ def test_running_campaigns_share_and_paused_ones_wait(
                 row = as_row(sms(clock.now(), bulk=True), source="test")
                 number = f"+4477009{campaigns.index(campaign)}{n:04d}"
                 connection.execute(insert(MessageRow), row | {"campaign_id": campaign, "recipient": number})
-    claimed = ledger.claim(wish(clock.now(), count=30, bulk_limit=30))
+    claimed = ledger.claim(wish(clock.now(), count=30, bulk_limit=30)).messages
     counts = [sum(m.campaign_id == campaign for m in claimed) for campaign in campaigns]
     assert counts == [25, 5, 0], "the small one whole, the big one the rest, the paused one nothing"
 
@@ -97,10 +97,10 @@ def test_a_pause_holds_at_the_next_claim_and_ends_by_itself(books: Books, ledger
     books.enqueue([sms(clock.now()), gift(clock.now())], source="test")
     by = By(actor="test", reason="fraud check", now=clock.now())
     books.pause(Channel.GIFT, by, until=clock.now() + timedelta(minutes=5))
-    assert ledger.claim(wish(clock.now(), Channel.GIFT)) == []
-    assert len(ledger.claim(wish(clock.now(), Channel.SMS))) == 1
+    assert ledger.claim(wish(clock.now(), Channel.GIFT)).messages == []
+    assert len(ledger.claim(wish(clock.now(), Channel.SMS)).messages) == 1
     clock.advance(timedelta(minutes=6))
-    assert len(ledger.claim(wish(clock.now(), Channel.GIFT))) == 1
+    assert len(ledger.claim(wish(clock.now(), Channel.GIFT)).messages) == 1
 
 
 def test_an_automatic_pause_gives_way_to_an_operators(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
@@ -117,14 +117,14 @@ def test_invariant_2_no_double_gift_the_database_refuses_a_second_live_send(
 ) -> None:
     """Even code that wrongly queues a gift again cannot get it claimed while its guard stands."""
     books.enqueue([gift(clock.now())], source="test")
-    claimed = ledger.claim(wish(clock.now(), Channel.GIFT))[0]
+    claimed = ledger.claim(wish(clock.now(), Channel.GIFT)).messages[0]
     with transaction(engine) as connection:  # what a bug might do
         connection.execute(
             update(MessageRow)
             .where(MessageRow.id == claimed.id)
             .values(state="queued", lease_token=None, lease_expires_at=None)
         )
-    assert ledger.claim(wish(clock.now(), Channel.GIFT)) == []
+    assert ledger.claim(wish(clock.now(), Channel.GIFT)).messages == []
     with pytest.raises(IntegrityError), transaction(engine) as connection:
         connection.execute(insert(GiftGuardRow), [{"message_id": claimed.id, "guarded_at": clock.now()}])
     with engine.connect() as connection:
@@ -133,7 +133,7 @@ def test_invariant_2_no_double_gift_the_database_refuses_a_second_live_send(
 
 def test_leases_are_renewed_only_while_they_last(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
     books.enqueue([sms(clock.now())], source="test")
-    claimed = ledger.claim(wish(clock.now()))
+    claimed = ledger.claim(wish(clock.now())).messages
     clock.advance(timedelta(seconds=50))
     ledger.renew(claimed, now=clock.now(), until=clock.now() + timedelta(seconds=60))
     clock.advance(timedelta(seconds=50))

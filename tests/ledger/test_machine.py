@@ -63,7 +63,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(channel=st.sampled_from(Channel), count=st.integers(1, 3))
     def claim(self, channel: Channel, count: int) -> None:
-        for message in self.ledger.claim(wish(self.clock.now(), channel, count)):
+        for message in self.ledger.claim(wish(self.clock.now(), channel, count)).messages:
             assert self.maybe_carried_out[message.id] == 0 or channel is Channel.SMS, "a second live send of a gift"
             self.maybe_carried_out[message.id] += 1
             self.held.append(message)

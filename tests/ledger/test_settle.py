@@ -29,7 +29,7 @@ def guarded(engine: Engine) -> set[object]:
 
 def claim(books: Books, ledger: SqlLedger, clock: FakeClock, message: NewMessage) -> Claimed:
     books.enqueue([message], source="test")
-    return ledger.claim(wish(clock.now(), message.channel))[0]
+    return ledger.claim(wish(clock.now(), message.channel)).messages[0]
 
 
 def test_an_accepted_message_keeps_its_evidence(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
@@ -47,7 +47,7 @@ def test_a_batch_settles_at_once_each_message_by_its_own_outcome(
     books: Books, ledger: SqlLedger, clock: FakeClock
 ) -> None:
     books.enqueue([sms(clock.now(), f"text {n}") for n in range(3)], source="test")
-    one, two, three = ledger.claim(wish(clock.now()))
+    one, two, three = ledger.claim(wish(clock.now())).messages
     ledger.settle(
         [
             settled(one, ACCEPTED, clock.now()),
@@ -76,7 +76,7 @@ def test_invariant_4_a_late_worker_cannot_overwrite_a_newer_outcome(
     clock.advance(HOUR)
     lost = ledger.lost_leases(now=clock.now(), limit=10)
     ledger.settle([settled(lost[0], IN_DOUBT, clock.now(), roll=0.0)])
-    newer = ledger.claim(wish(clock.now()))[0]
+    newer = ledger.claim(wish(clock.now())).messages[0]
     ledger.settle([settled(newer, ACCEPTED, clock.now())])
     refused = outcome(OutcomeKind.REJECTED, http_status=400)
     assert ledger.settle([settled(late, refused, clock.now())]) == frozenset()
@@ -131,7 +131,7 @@ def test_a_gifts_guard_falls_only_with_proof_that_it_was_not_carried_out(
 def test_invariant_6_waiting_spends_no_attempt(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
     books.enqueue([sms(clock.now())], source="test")
     for kind in (OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED, OutcomeKind.UNAUTHORIZED, OutcomeKind.MISCONFIGURED) * 5:
-        held = ledger.claim(wish(clock.now()))[0]
+        held = ledger.claim(wish(clock.now())).messages[0]
         ledger.settle([settled(held, outcome(kind), clock.now())])
         clock.advance(HOUR / 4)
     message, attempts, _ = books.story(held.id)
@@ -152,7 +152,7 @@ def test_a_person_resolves_what_is_in_doubt(books: Books, ledger: SqlLedger, eng
         State.DEAD,
     ]
     assert guarded(engine) == {sent, given_up}, "what was given up may have been carried out"
-    assert ledger.claim(wish(clock.now(), Channel.GIFT))[0].id == again
+    assert ledger.claim(wish(clock.now(), Channel.GIFT)).messages[0].id == again
     _, _, audit = books.story(sent)
     assert [(entry.actor, entry.action, entry.reason) for entry in audit] == [
         ("olga", "resolve sent", "the provider's list has it not")
@@ -166,7 +166,7 @@ def test_a_replay_brings_a_fresh_budget_and_keeps_what_was(books: Books, ledger:
     books.replay(held.id, by, budget=5, life=HOUR)
     with pytest.raises(TransitionRefused, match="queued"):
         books.replay(held.id, by, budget=5, life=HOUR)
-    again = ledger.claim(wish(clock.now()))[0]
+    again = ledger.claim(wish(clock.now())).messages[0]
     assert (again.attempts_made, again.max_attempts, again.trigger.value) == (1, 6, "replay")
     ledger.settle([settled(again, ACCEPTED, clock.now())])
     _, attempts, _ = books.story(held.id)
@@ -191,7 +191,7 @@ def test_invariant_4_a_late_worker_cannot_settle_what_a_newer_one_holds(
     clock.advance(HOUR)
     lost = ledger.lost_leases(now=clock.now(), limit=10)
     ledger.settle([settled(lost[0], IN_DOUBT, clock.now(), roll=0.0)])
-    newer = ledger.claim(wish(clock.now()))[0]
+    newer = ledger.claim(wish(clock.now())).messages[0]
     assert ledger.settle([settled(late, outcome(OutcomeKind.REJECTED, http_status=400), clock.now())]) == frozenset()
     assert books.message(late.id).state is State.SENDING
     assert ledger.settle([settled(newer, ACCEPTED, clock.now())]) == {late.id}

@@ -1,6 +1,7 @@
 -- Settle a batch of attempts in one statement.
 -- :settlements  JSON array of objects, one for each attempt (see settle.py)
 -- :now          the moment of settling, UTC text
+-- A gift that was certainly not carried out loses its guard, and its campaign gets back what was booked for it.
 -- Returns the ids of the messages whose state was set; the others had lost their lease.
 WITH incoming AS MATERIALIZED (
     SELECT * FROM json_to_recordset(CAST(:settlements AS json)) AS i (
@@ -43,5 +44,15 @@ WITH incoming AS MATERIALIZED (
 ), freed AS (
     DELETE FROM dispatcher_gift_guards g USING incoming i, settled s
     WHERE g.message_id = i.id AND s.id = i.id AND i.free = 1
+    RETURNING g.campaign_id, g.amount, g.booked_on
+), held AS (
+    -- In one order, so that two batches at once do not wait for each other in a circle.
+    SELECT id FROM dispatcher_campaigns WHERE id IN (SELECT campaign_id FROM freed) ORDER BY id FOR NO KEY UPDATE
+), released AS (
+    UPDATE dispatcher_campaigns c SET
+        spent = c.spent - (SELECT SUM(f.amount) FROM freed f WHERE f.campaign_id = c.id),
+        spent_that_day = c.spent_that_day
+            - (SELECT COALESCE(SUM(f.amount), 0) FROM freed f WHERE f.campaign_id = c.id AND f.booked_on = c.day)
+    FROM held h WHERE c.id = h.id
 )
 SELECT id FROM settled

@@ -1,4 +1,4 @@
--- Settle a batch of attempts: three statements in one transaction, split at the semicolons.
+-- Settle a batch of attempts: four statements in one transaction, split at the semicolons.
 -- :settlements  JSON array of objects, one for each attempt (see settle.py)
 -- :now          the moment of settling, UTC text
 -- The first returns the ids of the messages whose state was set; the others had lost their lease.
@@ -50,6 +50,25 @@ SELECT
     json_extract(value, '$.token_generation'), json_extract(value, '$.response'),
     json_extract(value, '$.next_due_at'), json_extract(value, '$.why_next')
 FROM json_each(:settlements) JOIN dispatcher_messages m ON m.id = json_extract(value, '$.id');
+
+-- A gift that was certainly not carried out loses its guard, and its campaign gets back what was booked for it.
+UPDATE dispatcher_campaigns SET
+    spent = spent - (
+        SELECT SUM(g.amount) FROM json_each(:settlements)
+        JOIN dispatcher_gift_guards g ON g.message_id = json_extract(value, '$.id')
+        WHERE json_extract(value, '$.free') = 1 AND g.campaign_id = dispatcher_campaigns.id
+    ),
+    spent_that_day = spent_that_day - (
+        SELECT COALESCE(SUM(g.amount), 0) FROM json_each(:settlements)
+        JOIN dispatcher_gift_guards g ON g.message_id = json_extract(value, '$.id')
+        WHERE json_extract(value, '$.free') = 1 AND g.campaign_id = dispatcher_campaigns.id
+            AND g.booked_on = dispatcher_campaigns.day
+    )
+WHERE id IN (
+    SELECT g.campaign_id FROM json_each(:settlements)
+    JOIN dispatcher_gift_guards g ON g.message_id = json_extract(value, '$.id')
+    WHERE json_extract(value, '$.free') = 1
+);
 
 DELETE FROM dispatcher_gift_guards WHERE message_id IN (
     SELECT json_extract(value, '$.id') FROM json_each(:settlements) WHERE json_extract(value, '$.free') = 1

@@ -1,0 +1,183 @@
+"""What a campaign would be, before anything is sent or even written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dispatcher.campaigns.check import Invalid
+from dispatcher.campaigns.intake import Loading
+from dispatcher.campaigns.source import Source
+from dispatcher.campaigns.survey import Group, Page, Tally, survey
+from dispatcher.domain.budget import to_minor
+from dispatcher.domain.campaign import DEFAULT_LIFE, Terms
+from dispatcher.domain.errors import InvalidCampaign
+from dispatcher.domain.forecast import finish_at
+from dispatcher.domain.message import Channel
+from dispatcher.domain.rate import Rate
+from dispatcher.domain.recipient import Recipient
+from dispatcher.domain.segments import Encoding
+from dispatcher.ledger import CampaignBooks
+
+SHOWN_INVALID = 10
+SHOWN_CULPRITS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """How long the burst takes at a rate."""
+
+    per_second: float
+    takes: timedelta
+    """Of sending alone, the nights between left out."""
+    finishes_at: datetime | None
+    """With the send window; None: more than a year away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One message as its recipient would get it."""
+
+    line: int
+    recipient: Recipient
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """The report. Nothing was written for it."""
+
+    source: str
+    read_as: str
+    rows: int
+    recipients: int
+    invalid: int
+    reasons: dict[str, Group]
+    first_invalid: tuple[Invalid, ...]
+    duplicates: Group
+    opted_out: int
+    parts: int
+    """SMS parts of all messages."""
+    by_encoding: dict[Encoding, tuple[int, int]]
+    """Messages and parts."""
+    by_parts: dict[int, int]
+    """Messages by how many parts they take."""
+    culprits: tuple[tuple[str, int], ...]
+    """Characters that force UCS-2, and in how many messages they stand."""
+    money: dict[str, Decimal]
+    starts_at: datetime
+    now: Speed | None
+    """At the present effective rate; None if Redis cannot tell it."""
+    configured: Speed
+    samples: tuple[Sample, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What the channel allows."""
+
+    configured: Rate
+    effective: float | None
+    """Messages per second; None if Redis cannot tell it."""
+
+
+def dry_run(
+    source: Source,
+    terms: Terms,
+    books: CampaignBooks,
+    rates: Rates,
+    *,
+    now: datetime,
+    on_progress: Callable[[Loading], None] = lambda _: None,
+    on_invalid: Callable[[Sequence[Invalid]], None] = lambda _: None,
+) -> DryRun:
+    """Go through a file as the intake would, and say what came of it."""
+    tally = Tally()
+    first: list[Invalid] = []
+    opted_out = 0
+    for page in survey(source, terms, size=books.page_size):
+        left_out = books.opted_out_among(terms.channel, [entry.recipient for entry in page.entries])
+        opted_out += len(left_out)
+        tally.add(_without(page, left_out))
+        first += page.invalid[: SHOWN_INVALID - len(first)]
+        on_invalid(page.invalid)
+        on_progress(Loading(rows=page.after, of=source.count, recipients=tally.recipients))
+    if tally.rows == 0:
+        raise InvalidCampaign("file", "has no row")
+    starts_at = terms.starts_at or now
+    report = DryRun(
+        source=source.name,
+        read_as=source.read_as,
+        rows=tally.rows,
+        recipients=tally.recipients,
+        invalid=tally.invalid,
+        reasons=dict(sorted(tally.reasons.items(), key=lambda item: -item[1].count)),
+        first_invalid=tuple(first),
+        duplicates=tally.duplicates,
+        opted_out=opted_out,
+        parts=tally.all_parts,
+        by_encoding=_by_encoding(tally),
+        by_parts=_by_parts(tally),
+        culprits=tuple(tally.culprits.most_common(SHOWN_CULPRITS)),
+        money=tally.money,
+        starts_at=starts_at,
+        now=None if rates.effective is None else _speed(tally, terms, rates.effective, starts_at),
+        configured=_speed(tally, terms, rates.configured.per_second, starts_at),
+        samples=tuple(
+            Sample(line=each.line, recipient=Recipient(each.recipient), text=each.body or each.gift or "")
+            for each in tally.samples
+        ),
+        warnings=(),
+    )
+    return replace(report, warnings=tuple(_warnings(report, terms)))
+
+
+def _without(page: Page, left_out: frozenset[str]) -> Page:
+    if not left_out:
+        return page
+    return replace(page, entries=[entry for entry in page.entries if entry.recipient not in left_out])
+
+
+def _speed(tally: Tally, terms: Terms, channel_rate: float, start: datetime) -> Speed:
+    per_second = min(channel_rate, terms.rate.per_second) if terms.rate is not None else channel_rate
+    return Speed(
+        per_second=per_second,
+        takes=timedelta(seconds=tally.recipients / per_second),
+        finishes_at=finish_at(tally.zones, per_second=per_second, window=terms.window, start=start),
+    )
+
+
+def _by_encoding(tally: Tally) -> dict[Encoding, tuple[int, int]]:
+    found: dict[Encoding, tuple[int, int]] = {}
+    for (encoding, parts), count in tally.parts.items():
+        messages, all_parts = found.get(encoding, (0, 0))
+        found[encoding] = (messages + count, all_parts + parts * count)
+    return found
+
+
+def _by_parts(tally: Tally) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for (_, parts), count in sorted(tally.parts.items(), key=lambda item: item[0][1]):
+        found[parts] = found.get(parts, 0) + count
+    return found
+
+
+def _warnings(report: DryRun, terms: Terms) -> list[str]:
+    warnings = []
+    expires_at = terms.expires_at or report.starts_at + DEFAULT_LIFE
+    slowest = report.now or report.configured
+    if report.recipients == 0:
+        warnings.append("nobody would get a message")
+    if slowest.finishes_at is None or slowest.finishes_at > expires_at:
+        warnings.append(f"at the present rate it would not be over when it expires, {expires_at:%Y-%m-%d %H:%M} UTC")
+    if report.rows and report.invalid / report.rows > 0.1:
+        warnings.append(f"{report.invalid / report.rows:.0%} of the rows are invalid: is it the right file?")
+    budget = terms.budget
+    if terms.channel is Channel.GIFT and budget is not None and budget.total is not None:
+        needed = report.money.get(budget.currency, Decimal(0))
+        if needed and to_minor(needed, budget.currency) > budget.total:
+            warnings.append(f"the budget does not cover it: {budget.currency} {needed} for all of them")
+    return warnings

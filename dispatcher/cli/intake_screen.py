@@ -1,0 +1,122 @@
+"""What one sees while recipients are taken in, and after."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.cli import campaign_screen, screen
+
+if TYPE_CHECKING:
+    from dispatcher.campaigns import Created, Loading
+    from dispatcher.campaigns.check import Invalid
+    from dispatcher.campaigns.survey import Group
+
+_REASONS_SHOWN = 8
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[Path]:
+    """Give a file that can be read twice: standard input is put into one first."""
+    if str(file) != "-":
+        yield file
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "standard input"
+        with path.open("wb") as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+        yield path
+
+
+@contextmanager
+def invalid_rows(file: Path | None) -> Iterator[Callable[[Sequence[Invalid]], None]]:
+    """Give what takes invalid rows, and writes them to a file if there is one."""
+    from dispatcher.campaigns.cells import inert_cell
+
+    if file is None:
+        yield lambda _: None
+        return
+    with file.open("w", newline="", encoding="utf-8-sig") as out:
+        writer = csv.writer(out)
+        writer.writerow(["line", "number", "reason"])
+        yield lambda rows: writer.writerows((row.line, row.value, inert_cell(row.reason)) for row in rows)
+
+
+@contextmanager
+def bar(doing: str) -> Iterator[Callable[[Loading], None]]:
+    """Show a bar on stderr while somebody looks at it; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen.margin(), transient=True) as progress:
+        task = progress.add_task(doing, total=None)
+
+        def move(loading: Loading) -> None:
+            progress.update(task, completed=loading.rows, total=loading.of)
+
+        yield move
+
+
+def print_created(created: Created) -> None:
+    """Print a campaign that was taken in as JSON."""
+    tally = created.tally
+    screen.print_json(
+        {
+            **campaign_screen.document(created.campaign),
+            "duplicate": created.duplicate,
+            "reasons": None if tally is None else reasons_document(tally.reasons),
+        }
+    )
+
+
+def show_created(created: Created, *, invalid_to: Path | None) -> None:
+    """Say what was taken in and what was left out."""
+    campaign, tally = created.campaign, created.tally
+    if created.duplicate or tally is None:
+        screen.say(f"{campaign.name} was taken in before ({campaign.total:,} recipients); nothing was changed.")
+    else:
+        rows = [("recipients", f"{campaign.total:,} of {campaign.rows_read:,} rows")]
+        rows += [("parts", f"{campaign.parts:,} SMS parts")] if campaign.parts else []
+        rows += left_out(campaign.invalid, campaign.duplicates, campaign.opted_out)
+        screen.say(f"{campaign.name} is in the ledger.")
+        screen.show(screen.facts(rows, indent=1))
+        show_reasons(tally.reasons)
+        if invalid_to is not None and campaign.invalid:
+            screen.say(f"All invalid rows are in {invalid_to}.")
+    screen.say(f"  id  {campaign.id}")
+
+
+def left_out(invalid: int, duplicates: int, opted_out: int) -> list[tuple[str, Any]]:
+    """Return the lines about rows that get nothing."""
+    counts = (("invalid", invalid), ("duplicates", duplicates), ("opted out", opted_out))
+    return [(name, f"{count:,} left out") for name, count in counts if count]
+
+
+def show_reasons(reasons: dict[str, Group]) -> None:
+    """Print why rows are invalid, the most frequent reason first."""
+    if not reasons:
+        return
+    table = screen.listing("rows", "first lines", "why invalid", right=("rows",))
+    ordered = sorted(reasons.items(), key=lambda item: -item[1].count)
+    for reason, group in ordered[:_REASONS_SHOWN]:
+        table.add_row(f"{group.count:,}", ", ".join(map(str, group.lines)), screen.inert(reason))
+    screen.show("", table)
+    if len(ordered) > _REASONS_SHOWN:
+        screen.say(f"… and {len(ordered) - _REASONS_SHOWN} more reasons; --invalid-to FILE has every row.")
+
+
+def reasons_document(reasons: dict[str, Group]) -> list[dict[str, Any]]:
+    """Return the reasons for JSON."""
+    return [
+        {"reason": reason, "rows": group.count, "first_lines": group.lines}
+        for reason, group in sorted(reasons.items(), key=lambda item: -item[1].count)
+    ]

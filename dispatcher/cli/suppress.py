@@ -1,0 +1,162 @@
+"""`dispatcher suppress`: who opted out of a channel. Every claim looks there, so it counts for what is queued too."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dispatcher.cli import campaign_options as given
+from dispatcher.cli.exits import Exit
+from dispatcher.cli.noun import noun
+from dispatcher.cli.options import AsJson, Reveal, Why
+from dispatcher.cli.session import by, open_ledger
+from dispatcher.domain.message import Channel
+
+suppress = noun("Note who opted out of a channel; nothing is sent to them, not even what is queued already.")
+
+_Numbers = Annotated[list[str], typer.Argument(metavar="NUMBER...", help="Numbers in E.164.", show_default=False)]
+_OfChannel = Annotated[Channel, typer.Option("--channel", help="The channel.")]
+_AT_ONCE = 1000
+
+
+@suppress.command()
+def add(numbers: _Numbers, channel: _OfChannel = Channel.SMS, reason: Why = None, as_json: AsJson = False) -> None:
+    """Note that recipients opted out. It counts at the next claim, for running campaigns too.
+
+    Example:
+      dispatcher suppress add +61491570006 --reason "STOP on 24 November"
+    """
+    from dispatcher.cli import screen
+    from dispatcher.domain.recipient import parse_recipient
+
+    with open_ledger() as services:
+        checked = [parse_recipient(number, region=services.intake.region) for number in numbers]
+        new = services.campaign_books.suppress(channel, checked, by(services, reason))
+    if as_json:
+        screen.print_json({"channel": channel, "given": len(checked), "new": new})
+    else:
+        screen.say(f"{new:,} opted out of {channel.value}; {len(checked) - new:,} had before.")
+
+
+@suppress.command()
+def remove(numbers: _Numbers, channel: _OfChannel = Channel.SMS, reason: Why = None, as_json: AsJson = False) -> None:
+    """Note that recipients want messages again. What was suppressed meanwhile stays unsent."""
+    from dispatcher.cli import screen
+    from dispatcher.domain.recipient import parse_recipient
+
+    with open_ledger() as services:
+        checked = [parse_recipient(number, region=services.intake.region) for number in numbers]
+        gone = services.campaign_books.unsuppress(channel, checked, by(services, reason))
+    if as_json:
+        screen.print_json({"channel": channel, "given": len(checked), "removed": gone})
+    else:
+        screen.say(f"{gone:,} may get {channel.value} again; {len(checked) - gone:,} had not opted out.")
+    if not gone:
+        raise typer.Exit(Exit.NOTHING_MATCHED)
+
+
+@suppress.command("import")
+def import_(
+    *,
+    file: given.File,
+    channel: _OfChannel = Channel.SMS,
+    region: given.Region = None,
+    columns: given.Map = None,
+    encoding: given.Encoding = None,
+    delimiter: given.Delimiter = None,
+    invalid_to: given.InvalidTo = None,
+    reason: Why = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take opt-outs from a CSV file with a column `recipient` (or map one). Run twice, it changes nothing.
+
+    Example:
+      dispatcher suppress import stop.csv --map Mobile=recipient --region AU
+    """
+    from dispatcher.campaigns.opt_outs import import_opt_outs
+    from dispatcher.campaigns.source import open_source
+    from dispatcher.cli import intake_screen, screen
+
+    with (
+        open_ledger() as services,
+        intake_screen.readable(file) as path,
+        intake_screen.invalid_rows(invalid_to) as rows,
+        intake_screen.bar("Taking in") as on_progress,
+    ):
+        done = import_opt_outs(
+            open_source(path, encoding=encoding, delimiter=delimiter),
+            services.campaign_books,
+            channel,
+            by(services, reason),
+            columns=dict(given.pair(each) for each in columns or ()),
+            region=region or services.intake.region,
+            on_progress=on_progress,
+            on_invalid=rows,
+        )
+    if as_json:
+        reasons = intake_screen.reasons_document(done.reasons)
+        screen.print_json(
+            {"channel": channel, "rows": done.rows, "new": done.new, "invalid": done.invalid, "reasons": reasons}
+        )
+    else:
+        screen.say(f"{done.new:,} opted out of {channel.value}, of {done.rows:,} rows; {done.invalid:,} invalid.")
+        intake_screen.show_reasons(done.reasons)
+
+
+@suppress.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to.", show_default=False)],
+    channel: Annotated[Channel | None, typer.Option("--channel", help="Only of this channel.")] = None,
+) -> None:
+    """Write all opt-outs as CSV, in the form that `suppress import` takes. Numbers are whole."""
+    from dispatcher.campaigns.cells import inert_cell
+    from dispatcher.cli import screen
+
+    count = 0
+    with open_ledger() as services, file.open("w", newline="", encoding="utf-8-sig") as out:
+        writer = csv.writer(out)
+        writer.writerow(["recipient", "channel", "reason", "opted_out_at"])
+        after = None
+        while page := services.campaign_books.suppressed(channel, after=after, limit=_AT_ONCE):
+            for each in page:
+                row = (str(each.recipient), each.channel.value, inert_cell(each.reason or ""))
+                writer.writerow([*row, each.created_at.isoformat()])
+            count += len(page)
+            after = (page[-1].channel.value, str(page[-1].recipient))
+    screen.say(f"{count:,} opt-outs are in {file}.")
+
+
+@suppress.command("list")
+def list_(
+    channel: Annotated[Channel | None, typer.Option("--channel", help="Only of this channel.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Show so many at the most.")] = 50,
+    as_json: AsJson = False,
+    reveal: Reveal = False,
+) -> None:
+    """List who opted out."""
+    from dispatcher.cli import screen
+    from dispatcher.cli.when import at
+
+    with open_ledger() as services:
+        found = services.campaign_books.suppressed(channel, after=None, limit=limit + 1)
+    shown = [(str(each.recipient) if reveal else each.recipient.masked, each) for each in found[:limit]]
+    if as_json:
+        rows = [
+            {"channel": each.channel, "recipient": number, "reason": each.reason, "created_at": each.created_at}
+            for number, each in shown
+        ]
+        screen.print_json({"suppressions": rows, "more": len(found) > limit})
+    elif shown:
+        table = screen.listing("channel", "number", "since", "reason")
+        for number, each in shown:
+            table.add_row(each.channel.value, number, at(each.created_at), screen.inert(each.reason or ""))
+        screen.show(table)
+        if len(found) > limit:
+            screen.remark("There are more: a larger --limit, or `dispatcher suppress export FILE`.")
+    else:
+        screen.say("Nobody opted out.")
+    if not found:
+        raise typer.Exit(Exit.NOTHING_MATCHED)

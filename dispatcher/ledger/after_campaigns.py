@@ -1,0 +1,186 @@
+"""What became of a campaign: counts, reasons of failure, who got it; and the failed ones queued again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, select, update
+
+from dispatcher.domain.attempt import Trigger
+from dispatcher.domain.campaign import CampaignState
+from dispatcher.domain.errors import CampaignRefused
+from dispatcher.domain.recipient import Recipient
+from dispatcher.domain.state import State
+from dispatcher.ledger.campaigns import Campaign, reopen
+from dispatcher.ledger.engine import reading, transaction
+from dispatcher.ledger.operations import By, audit
+from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
+
+FAILED = (State.DEAD, State.EXPIRED)
+_AT_ONCE = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tallied:
+    """A campaign's messages by state."""
+
+    counts: dict[State, int]
+    accepted_of_late: int
+    first_accepted_at: datetime | None
+    """Of those accepted of late."""
+    last_accepted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Messages that failed for one reason."""
+
+    state: State
+    outcome: str | None
+    error: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What one recipient got."""
+
+    id: UUID
+    recipient: Recipient
+    state: State
+    reason: str | None
+    attempts_made: int
+    doubtful_sends: int
+    accepted_at: datetime | None
+    provider_id: str | None
+
+
+def tallied(connection: Connection, campaign: UUID, *, since: datetime) -> Tallied:
+    """Count from the ledger's rows: one walk along the campaign's own index."""
+    late = MessageRow.accepted_at > since
+    rows = connection.execute(
+        select(
+            MessageRow.state,
+            func.count().label("count"),
+            func.count().filter(late).label("late"),
+            func.min(MessageRow.accepted_at, type_=MessageRow.accepted_at.type).filter(late).label("first"),
+            func.max(MessageRow.accepted_at, type_=MessageRow.accepted_at.type).label("last"),
+        )
+        .where(MessageRow.campaign_id == campaign)
+        .group_by(MessageRow.state)
+    ).all()
+    firsts = [row.first for row in rows if row.first is not None]
+    lasts = [row.last for row in rows if row.last is not None]
+    return Tallied(
+        counts={State(row.state): row._mapping["count"] for row in rows},
+        accepted_of_late=sum(row.late for row in rows),
+        first_accepted_at=min(firsts, default=None),
+        last_accepted_at=max(lasts, default=None),
+    )
+
+
+def failures(connection: Connection, campaign: UUID, *, limit: int) -> list[FailureGroup]:
+    """Group what failed or is in doubt by its reason."""
+    by = (MessageRow.state, MessageRow.last_outcome, MessageRow.last_error)
+    failed = [*FAILED, State.IN_DOUBT, State.UNDELIVERED]
+    rows = connection.execute(
+        select(*by, func.count().label("count"))
+        .where(MessageRow.campaign_id == campaign, MessageRow.state.in_([state.value for state in failed]))
+        .group_by(*by)
+        .order_by(func.count().desc())
+        .limit(limit)
+    )
+    return [
+        FailureGroup(state=State(state), outcome=outcome, error=error, count=count)
+        for state, outcome, error, count in rows
+    ]
+
+
+def retryable(connection: Connection, campaign: UUID) -> int:
+    """Count what a retry would queue again."""
+    return connection.execute(select(func.count()).select_from(MessageRow).where(_failed(campaign))).scalar_one()
+
+
+def retry_failed(engine: Engine, campaign: Campaign, by: By, *, budget: int, life: timedelta) -> int:
+    """Queue dead and expired messages again, a page a transaction; what is in doubt is for a person to resolve.
+
+    Each page is a guarded change of state, so that a retry that is killed or run twice queues each message once.
+
+    :raises CampaignRefused: the campaign was cancelled, or was never started.
+    """
+    count = 0
+    while True:
+        with transaction(engine) as connection:
+            _hold(connection, campaign)
+            failed = select(MessageRow.id).where(_failed(campaign.id)).limit(_AT_ONCE)
+            again = (
+                update(MessageRow)
+                .where(MessageRow.id.in_(failed), _failed(campaign.id))
+                .values(
+                    state=State.QUEUED.value,
+                    due_at=by.now,
+                    expires_at=by.now + life,
+                    max_attempts=MessageRow.attempts_made + budget,
+                    trigger=Trigger.REPLAY.value,
+                    lease_token=None,
+                    refused_generation=None,
+                    updated_at=by.now,
+                )
+            )
+            page = connection.execute(again).rowcount
+            if page:
+                reopen(connection, campaign)
+                audit(connection, by, "retry failed", f"campaign:{campaign.id}", messages=page)
+        count += page
+        if page < _AT_ONCE:
+            return count
+
+
+def deliveries(engine: Engine, campaign: UUID) -> Iterator[Delivery]:
+    """Yield every recipient of a campaign by number, some thousand rows at a time."""
+    columns = (
+        *(MessageRow.id, MessageRow.recipient, MessageRow.state, MessageRow.last_error, MessageRow.attempts_made),
+        *(MessageRow.doubtful_sends, MessageRow.accepted_at, MessageRow.provider_id),
+    )
+    last = ""
+    while True:
+        page = select(*columns).where(MessageRow.campaign_id == campaign, MessageRow.recipient > last)
+        with reading(engine) as connection:
+            rows = connection.execute(page.order_by(MessageRow.recipient).limit(_AT_ONCE)).all()
+        for row in rows:
+            yield Delivery(
+                id=row.id,
+                recipient=Recipient(row.recipient),
+                state=State(row.state),
+                reason=row.last_error,
+                attempts_made=row.attempts_made,
+                doubtful_sends=row.doubtful_sends,
+                accepted_at=row.accepted_at,
+                provider_id=row.provider_id,
+            )
+        if len(rows) < _AT_ONCE:
+            return
+        last = rows[-1].recipient
+
+
+def _failed(campaign: UUID) -> ColumnElement[bool]:
+    """Build the condition "failed for certain": a gift with its guard may have been carried out."""
+    return and_(
+        MessageRow.campaign_id == campaign,
+        MessageRow.state.in_([state.value for state in FAILED]),
+        ~exists().where(GiftGuardRow.message_id == MessageRow.id),
+    )
+
+
+def _hold(connection: Connection, campaign: Campaign) -> None:
+    """Lock the campaign's row, so that it cannot be cancelled or finished between the check and the change."""
+    state = connection.execute(
+        select(CampaignRow.state).where(CampaignRow.id == campaign.id).with_for_update(key_share=True)
+    ).scalar_one()
+    if state in (CampaignState.CANCELLED.value, CampaignState.DRAFT.value):
+        raise CampaignRefused(
+            campaign.name, state, "retried", allowed="only a running, a paused or a finished one can be"
+        )

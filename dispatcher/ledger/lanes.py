@@ -1,0 +1,217 @@
+"""What bulk may take now: the running campaigns, their open lanes, and what their own rate and budget still allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, Self
+from uuid import UUID
+
+from sqlalchemy import Connection, func, or_, select, update
+
+from dispatcher.domain.budget import Budget, in_units, parse_budget
+from dispatcher.domain.campaign import CampaignState
+from dispatcher.domain.rate import Rate, parse_rate
+from dispatcher.domain.state import State
+from dispatcher.ledger.operations import By, audit
+from dispatcher.ledger.pauses import AUTOMATIC
+from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, LaneRow, MessageRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """A running campaign with its open lanes; or, without an id, the bulk messages of no campaign."""
+
+    campaign: UUID | None
+    lanes: tuple[int, ...]
+    limited: bool
+    """It has a rate or a budget of its own, so its row must be held while its messages are taken."""
+
+
+NO_CAMPAIGN = Runner(campaign=None, lanes=(0,), limited=False)
+
+
+def runners(connection: Connection, channel: str, now: datetime) -> list[Runner]:
+    """Return whose bulk messages may be taken now, the messages of no campaign first."""
+    rows = connection.execute(
+        select(CampaignRow.id, func.coalesce(LaneRow.lane, 0).label("lane"), CampaignRow.rate, CampaignRow.budget)
+        .outerjoin(LaneRow, LaneRow.campaign_id == CampaignRow.id)
+        .where(
+            CampaignRow.state == CampaignState.RUNNING.value,
+            CampaignRow.channel == channel,
+            or_(LaneRow.opens_at.is_(None), LaneRow.opens_at <= now),
+            or_(LaneRow.closes_at.is_(None), LaneRow.closes_at > now),
+        )
+        .order_by(CampaignRow.id, LaneRow.lane)
+    ).all()
+    found = [NO_CAMPAIGN]
+    for campaign, group in groupby(rows, key=lambda row: row.id):
+        lanes = list(group)
+        limited = lanes[0].rate is not None or lanes[0].budget is not None
+        found.append(Runner(campaign=campaign, lanes=tuple(row.lane for row in lanes), limited=limited))
+    return found
+
+
+@dataclass(slots=True, kw_only=True)
+class Allowance:
+    """What a limited campaign may still take in this claim. Its row is locked until the claim commits."""
+
+    campaign: UUID
+    name: str
+    rate: Rate | None
+    budget: Budget | None
+    now: datetime
+    paid_until: datetime
+    """The rate's theoretical arrival time (GCRA): each message that is taken moves it by one interval."""
+    spent: int
+    spent_that_day: int
+    day: str
+    short: int | None = field(default=None, init=False)
+    """The amount of the first gift that the budget did not allow."""
+    _taken: int = field(default=0, init=False)
+
+    @classmethod
+    def hold(cls, connection: Connection, campaign: UUID, now: datetime) -> Self | None:
+        """Lock a running campaign; None if another claim holds it, or it does not run any more."""
+        row = connection.execute(
+            select(
+                CampaignRow.name,
+                CampaignRow.rate,
+                CampaignRow.budget,
+                CampaignRow.gift,
+                CampaignRow.next_permit_at,
+                CampaignRow.spent,
+                CampaignRow.spent_that_day,
+                CampaignRow.day,
+            )
+            .where(CampaignRow.id == campaign, CampaignRow.state == CampaignState.RUNNING.value)
+            .with_for_update(skip_locked=True, key_share=True)
+        ).one_or_none()
+        if row is None:
+            return None
+        today = budget_day(now)
+        return cls(
+            campaign=campaign,
+            name=row.name,
+            rate=None if row.rate is None else parse_rate(row.rate),
+            budget=None if row.budget is None else parse_budget(row.budget, row.gift["currency"]),
+            now=now,
+            paid_until=max(now, row.next_permit_at or now),
+            spent=row.spent,
+            spent_that_day=row.spent_that_day if row.day == today else 0,
+            day=today,
+        )
+
+    @property
+    def permits(self) -> int | None:
+        """How many messages the rate allows now; None if there is no rate."""
+        if self.rate is None:
+            return None
+        ahead = (self.paid_until - self.now).total_seconds()
+        return max(0, int(self.rate.burst - ahead * self.rate.per_second + 1e-6))
+
+    @property
+    def again_in(self) -> timedelta | None:
+        """When the rate allows the next message; None if it is not the rate that holds the campaign."""
+        if self.rate is None or self.permits:
+            return None
+        ahead = (self.paid_until - self.now).total_seconds()
+        return timedelta(seconds=max(0.0, ahead - (self.rate.burst - 1) / self.rate.per_second))
+
+    def affordable(self, amounts: Sequence[int]) -> int:
+        """Return how many gifts, in their order, the budget allows; remembers the first one that it does not."""
+        if self.budget is None:
+            return len(amounts)
+        room = min(self._rooms())
+        for count, amount in enumerate(amounts):
+            if amount > room:
+                self.short = amount
+                return count
+            room -= amount
+        return len(amounts)
+
+    def take(self, count: int, amounts: Sequence[int] = ()) -> None:
+        """Count what was taken."""
+        self._taken += count
+        self.spent += sum(amounts)
+        self.spent_that_day += sum(amounts)
+        if self.rate is not None:
+            self.paid_until += timedelta(seconds=count / self.rate.per_second)
+
+    def book(self, connection: Connection) -> None:
+        """Write down what was taken, in the transaction that took it."""
+        if self._taken:
+            connection.execute(
+                update(CampaignRow)
+                .where(CampaignRow.id == self.campaign)
+                .values(
+                    next_permit_at=self.paid_until if self.rate is not None else None,
+                    spent=self.spent,
+                    spent_that_day=self.spent_that_day,
+                    day=self.day if self.budget is not None else None,
+                )
+            )
+
+    def pause_if_spent(self, connection: Connection) -> str | None:
+        """Pause the campaign if its budget does not allow the next gift, and return why.
+
+        While calls are under way that may turn out "not carried out", the budget may yet allow it: then it waits.
+        """
+        if self.short is None or self.budget is None:
+            return None
+        under_way = connection.execute(
+            select(func.sum(GiftGuardRow.amount))
+            .join(MessageRow, MessageRow.id == GiftGuardRow.message_id)
+            .where(MessageRow.state == State.SENDING.value, GiftGuardRow.campaign_id == self.campaign)
+        ).scalar_one()
+        reason, until = self._reason(int(under_way or 0))
+        if reason is None:
+            return None
+        connection.execute(
+            update(CampaignRow)
+            .where(CampaignRow.id == self.campaign)
+            .values(
+                state=CampaignState.PAUSED.value,
+                paused_at=self.now,
+                paused_until=until,
+                paused_by=AUTOMATIC,
+                pause_reason=reason,
+            )
+        )
+        by = By(actor=AUTOMATIC, reason=reason, now=self.now)
+        audit(connection, by, "pause", f"campaign:{self.campaign}")
+        return reason
+
+    def _rooms(self) -> Iterator[int]:
+        assert self.budget is not None  # noqa: S101 - only asked with a budget
+        if self.budget.total is not None:
+            yield self.budget.total - self.spent
+        if self.budget.daily is not None:
+            yield self.budget.daily - self.spent_that_day
+
+    def _reason(self, under_way: int) -> tuple[str | None, datetime | None]:
+        assert self.budget is not None and self.short is not None  # noqa: S101, PT018 - only asked when short
+        currency = self.budget.currency
+        wanted = in_units(self.short, currency)
+        if self.budget.total is not None and self.short > self.budget.total - (self.spent - under_way):
+            used = f"{currency} {in_units(self.spent, currency)} of {in_units(self.budget.total, currency)}"
+            return f"the budget is used up ({used}): the next gift of {wanted} does not fit", None
+        if self.budget.daily is not None and self.short > self.budget.daily - (self.spent_that_day - under_way):
+            used = f"{currency} {in_units(self.spent_that_day, currency)} of {in_units(self.budget.daily, currency)}"
+            tomorrow = self.now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+            return f"the day's budget is used up ({used}): the next gift of {wanted} waits for tomorrow", tomorrow
+        return None, None
+
+
+def budget_day(now: datetime) -> str:
+    """Return the day, in UTC, that a gift is booked on."""
+    return f"{now:%Y-%m-%d}"
+
+
+def amounts_of(rows: Sequence[Any]) -> list[int]:
+    """Return what claimed gifts cost, in the smallest unit."""
+    from dispatcher.domain.budget import to_minor
+
+    return [to_minor(row.gift["amount"], row.gift["currency"]) for row in rows]
