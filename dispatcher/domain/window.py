@@ -110,16 +110,15 @@ class SendWindow:
     def _openings(self, now: datetime, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
         """Yield the openings in one zone that end after a moment."""
         start = now.astimezone(zone).date() - 2 * _DAY  # far enough back for a window past midnight and any jump
-        changes = self._changes(zone, start)
         opened: datetime | None = None
-        for change in changes:
+        for change in self._changes(zone, start):
             is_open = self._is_open(change.astimezone(zone))
-            if is_open and opened is None:
-                opened = change
-            elif not is_open and opened is not None:
+            if opened is not None and (not is_open or change - opened >= _DAY):  # one that never closes goes by days
                 if change > now:
                     yield opened, change
                 opened = None
+            if is_open and opened is None:
+                opened = change
 
     def _changes(self, zone: ZoneInfo, start: date) -> Iterator[datetime]:
         """Yield, in order, every moment at which the window may open or close: its hours, midnights, clock changes."""
