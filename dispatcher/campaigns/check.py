@@ -129,7 +129,4 @@ def hidden(value: str) -> str:
     >>> hidden("+61491570006"), hidden("abc"), hidden("")
     ('+61•••••••06', '•••', '')
     """
-    text = value.strip()
-    if len(text) > 20:
-        text = text[:20]
-    return mask(text) if len(text) > 7 else "•" * len(text)
+    return mask(value.strip()[:20])

@@ -8,6 +8,7 @@ import phonenumbers
 from phonenumbers import PhoneNumberType
 
 from dispatcher.domain.errors import InvalidMessage
+from dispatcher.domain.mobiles import certain_mobile, is_certain_mobile
 
 E164 = re.compile(r"\+[1-9]\d{6,14}\Z", re.ASCII)
 """The international form (ITU-T E.164): a plus, no leading zero, fifteen digits at the most."""
@@ -40,12 +41,14 @@ class Recipient(str):
 
 
 def mask(number: str) -> str:
-    """Hide the middle of a number, keeping its length.
+    """Hide the middle of a number, keeping its length; all of what is too short for one.
 
     >>> mask("+61491570006")
     '+61•••••••06'
+    >>> mask("12")
+    '••'
     """
-    return f"{number[:3]}{'•' * max(0, len(number) - 5)}{number[-2:]}"
+    return f"{number[:3]}{'•' * (len(number) - 5)}{number[-2:]}" if len(number) > 7 else "•" * len(number)
 
 
 def parse_recipient(number: str, *, region: str | None = None) -> Recipient:
@@ -60,11 +63,17 @@ def parse_recipient(number: str, *, region: str | None = None) -> Recipient:
     if not isinstance(number, str) or not number.strip():
         raise InvalidMessage("recipient", "is empty; give an E.164 number such as +61491570006")
     text = number.strip()
-    if region is None and not E164.match(text):
+    canonical = E164.match(text) is not None
+    if canonical and is_certain_mobile(text):
+        return Recipient(text)
+    if region is None and not canonical:
         why = f"{mask(text)!r} is not E.164; write it as +61491570006 (plus, country, number)"
         raise InvalidMessage("recipient", why)
     if text.startswith(FICTION) and len(text) == len("+447700900000") and E164.match(text):
         return Recipient(text)
+    national = None if region is None or canonical else certain_mobile(text, region)
+    if national is not None:
+        return Recipient(national)
     try:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,6 +11,8 @@ _BASIC = frozenset(
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _EXTENDED = frozenset("\f^{}\\[~]|€")
+_GSM7 = re.compile(f"[{re.escape(''.join(sorted(_BASIC | _EXTENDED)))}]*\\Z")
+_TWO_SEPTETS = re.compile(f"[{re.escape(''.join(sorted(_EXTENDED)))}]")
 
 MAX_PARTS = 10
 """More than this is refused: carriers drop or reorder very long messages."""
@@ -43,20 +46,32 @@ def segments(text: str) -> Segments:
     >>> segments("Grüße 😀").encoding, segments("Grüße 😀").culprits
     (<Encoding.UCS2: 'UCS-2'>, '😀')
     """
+    if _GSM7.match(text):
+        double = _TWO_SEPTETS.findall(text)
+        units = len(text) + len(double)
+        if units <= 160 or not double:
+            return _even(units, Encoding.GSM7, single=160, several=153)
+        widths = [2 if c in _EXTENDED else 1 for c in text]
+        return _uneven(widths, Encoding.GSM7, several=153, culprits="")
     culprits = "".join(dict.fromkeys(c for c in text if c not in _BASIC and c not in _EXTENDED))
-    if culprits:
-        widths = [2 if ord(c) > 0xFFFF else 1 for c in text]
-        return _count(widths, Encoding.UCS2, single=70, several=67, culprits=culprits)
-    widths = [2 if c in _EXTENDED else 1 for c in text]
-    return _count(widths, Encoding.GSM7, single=160, several=153, culprits="")
+    units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    if units <= 70 or units == len(text):
+        return _even(units, Encoding.UCS2, single=70, several=67, culprits=culprits)
+    widths = [2 if ord(c) > 0xFFFF else 1 for c in text]
+    return _uneven(widths, Encoding.UCS2, several=67, culprits=culprits)
 
 
-def _count(widths: list[int], encoding: Encoding, *, single: int, several: int, culprits: str) -> Segments:
-    units = sum(widths)
-    parts, room = 1, several
-    if units > single:
-        for width in widths:
-            if width > room:
-                parts, room = parts + 1, several
-            room -= width
+def _even(units: int, encoding: Encoding, *, single: int, several: int, culprits: str = "") -> Segments:
+    """Count parts where no character can be split between two."""
+    parts = 1 if units <= single else -(-units // several)
     return Segments(encoding=encoding, parts=parts, units=units, culprits=culprits)
+
+
+def _uneven(widths: list[int], encoding: Encoding, *, several: int, culprits: str) -> Segments:
+    """Count parts of a text with characters of two units, none of which may be split."""
+    parts, room = 1, several
+    for width in widths:
+        if width > room:
+            parts, room = parts + 1, several
+        room -= width
+    return Segments(encoding=encoding, parts=parts, units=sum(widths), culprits=culprits)

@@ -175,9 +175,7 @@ class _Lease:
         self.bulk_taken += leased if priority is Priority.BULK else 0
         return leased
 
-    def _due(
-        self, priority: Priority, campaign: UUID | None, lane: int, want: int
-    ) -> Select[tuple[UUID, bool | None]]:
+    def _due(self, priority: Priority, campaign: UUID | None, lane: int, want: int) -> Select[tuple[UUID, bool | None]]:
         now = self._request.now
         opted_out = (
             select(literal(1))
