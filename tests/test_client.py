@@ -160,7 +160,7 @@ def test_only_what_is_queued_can_be_called_off(client: Dispatcher, books: Books)
 
     receipt = client.send_sms(NUMBER, "hello")
     message = client.message(receipt.id)
-    SqlLedger.on(books.engine).claim(wish(message.due_at)).messages
+    SqlLedger.on(books.engine).claim(wish(message.due_at))
     with pytest.raises(TransitionRefused, match="sending"):
         client.cancel(receipt.id)
     with pytest.raises(MessageNotFound):

@@ -71,10 +71,10 @@ class Check:
                 print_ = fingerprint(Channel.SMS, [recipient, text])
                 return Candidate(line, recipient, text, None, None, None, print_, zones, counted)
             gift = check_gift(self._gift(cells, recipient, text))
-            self._within_budget(gift.currency)
         except InvalidMessage as wrong:
             reason = _QUOTED.sub("", wrong.problem)
-            return Invalid(line, hidden(number), reason if wrong.field == "recipient" else f"{wrong.field} {reason}")
+            field = "number" if wrong.field == "recipient" else wrong.field
+            return Invalid(line, hidden(number), f"{field} {reason}")
         except EmptyField as empty:
             return Invalid(line, hidden(number), str(empty))
         amount = str(gift.amount)
@@ -98,11 +98,6 @@ class Check:
             note=said("note", note),
             idempotency_key="",
         )
-
-    def _within_budget(self, currency: str) -> None:
-        budget = self.terms.budget
-        if budget is not None and currency != budget.currency:
-            raise InvalidMessage("currency", f"{currency!r} is not {budget.currency}, which the budget is in")
 
     @staticmethod
     def _zones(recipient: str, window: SendWindow | None) -> str:

@@ -119,7 +119,7 @@ def _entries(campaign: Campaign, page: Page) -> list[Entry]:
 
 
 def _why(tally: Tally) -> str:
-    reason, group = max(tally.reasons.items(), key=lambda item: item[1].count, default=("", None))
-    if group is None:
+    if not tally.reasons:
         return "there is none"
-    return f"most often (first in line {group.lines[0]}) the number or a field {reason}"
+    reason, group = max(tally.reasons.items(), key=lambda item: item[1].count)
+    return f"first line {group.lines[0]}: {reason}"

@@ -56,7 +56,7 @@ def import_opt_outs(
             try:
                 numbers[parse_recipient(value, region=region)] = None
             except InvalidMessage as wrong:
-                invalid.append(Invalid(line, hidden(value), _QUOTED.sub("", wrong.problem)))
+                invalid.append(Invalid(line, hidden(value), f"number {_QUOTED.sub('', wrong.problem)}"))
         for each in invalid:
             done.reasons.setdefault(each.reason, Group()).add(each.line)
         done.rows += len(chunk)

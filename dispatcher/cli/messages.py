@@ -96,7 +96,9 @@ def show_story(id: str, *, as_json: bool, reveal: bool) -> None:
 
     with open_ledger() as services:
         message, attempts, audit = services.books.story(as_id(id))
-        story = timeline.Story(message=message, attempts=attempts, audit=audit, now=services.clock.now())
+        now = services.clock.now()
+        hold = services.books.hold(message.id, now=now)
+        story = timeline.Story(message=message, attempts=attempts, audit=audit, now=now, hold=hold)
     if as_json:
         screen.print_json(timeline.document(story, reveal=reveal))
     else:

@@ -17,7 +17,7 @@ from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.segments import segments
 from dispatcher.domain.state import State
 from dispatcher.inspection import Chapter, tell
-from dispatcher.ledger import Attempt, AuditEntry, Message
+from dispatcher.ledger import Attempt, AuditEntry, Hold, Message
 
 _SAID = 250
 """Up to so many characters an answer says no more than its error and description."""
@@ -33,11 +33,12 @@ class Story:
     attempts: Sequence[Attempt]
     audit: Sequence[AuditEntry]
     now: datetime
+    hold: Hold | None = None
 
     @property
     def chapters(self) -> list[Chapter]:
         """What happened, in order."""
-        return tell(self.message, list(self.attempts), list(self.audit), now=self.now)
+        return tell(self.message, list(self.attempts), list(self.audit), now=self.now, hold=self.hold)
 
 
 def document(story: Story, *, reveal: bool) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dispatcher.domain.attempt import Trigger
+from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
-from dispatcher.ledger import Attempt, AuditEntry, Message
+from dispatcher.ledger import Attempt, AuditEntry, Hold, Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +23,14 @@ class Chapter:
     took: timedelta | None = None
 
 
-def tell(message: Message, attempts: list[Attempt], audit: list[AuditEntry], *, now: datetime) -> list[Chapter]:
-    """Tell what became of a message from its first moment to now."""
-    chapters = [Chapter(at=message.created_at, title=f"enqueued by {message.source}", detail=_wanted(message))]
+def tell(
+    message: Message, attempts: list[Attempt], audit: list[AuditEntry], *, now: datetime, hold: Hold | None = None
+) -> list[Chapter]:
+    """Tell what became of a message from its first moment to now.
+
+    :param hold: what holds it back beside its own due time, if it is queued.
+    """
+    chapters = [Chapter(at=message.created_at, title=f"enqueued by {message.source}", detail=_wanted(message, hold))]
     chapters += [Chapter(at=entry.at, title=f"{entry.action} by {entry.actor}", detail=entry.reason) for entry in audit]
     due = message.created_at
     if attempts and due < message.due_at <= attempts[0].started_at:  # never put off since, so it was scheduled for then
@@ -35,15 +41,17 @@ def tell(message: Message, attempts: list[Attempt], audit: list[AuditEntry], *, 
         chapters += _attempt(attempt, due=max([due, *again]))
         due = attempt.next_due_at or attempt.finished_at
     chapters.sort(key=lambda chapter: chapter.at)
-    return [*chapters, *_ending(message, now)]
+    return [*chapters, *_ending(message, hold, now)]
 
 
 def _queues_again(entry: AuditEntry) -> bool:
     return entry.action in ("replay", "resolve not-sent")
 
 
-def _wanted(message: Message) -> str:
+def _wanted(message: Message, hold: Hold | None) -> str:
     words = [f"{message.priority.value} {message.channel.value}"]
+    if message.campaign_id is not None and hold is not None and hold.campaign is not None:
+        words.append(f"campaign {hold.campaign.name}")
     if message.due_at > message.created_at and message.attempts_made == 0:
         words.append(f"due {_clock(message.due_at)}")
     words.append(f"expires {_clock(message.expires_at)}")
@@ -71,10 +79,12 @@ def _attempt(attempt: Attempt, *, due: datetime) -> Iterator[Chapter]:
     )
 
 
-def _ending(message: Message, now: datetime) -> Iterator[Chapter]:
+def _ending(message: Message, hold: Hold | None, now: datetime) -> Iterator[Chapter]:
     match message.state:
         case State.QUEUED if message.due_at > now:
             yield Chapter(at=now, title=f"waits until {_clock(message.due_at)}", took=message.due_at - now)
+        case State.QUEUED if hold is not None and (why := _held(hold, now)) is not None:
+            yield Chapter(at=now, title=f"waits: {why}", took=now - message.due_at)
         case State.QUEUED:
             yield Chapter(at=now, title="is due and waits for its turn", took=now - message.due_at)
         case State.SENDING:
@@ -85,6 +95,35 @@ def _ending(message: Message, now: datetime) -> Iterator[Chapter]:
             yield Chapter(at=message.updated_at, title=f"is {_named(message.state)}")
         case State.CANCELLED | State.SUPPRESSED:
             yield Chapter(at=message.updated_at, title=f"was {message.state.value}", detail=message.last_error)
+
+
+def _held(hold: Hold, now: datetime) -> str | None:
+    """Say what a message that is due waits for."""
+    campaign = hold.campaign
+    if campaign is not None:
+        match campaign.state:
+            case CampaignState.DRAFT:
+                return "its campaign has not been started"
+            case CampaignState.SCHEDULED if campaign.starts_at is not None:
+                return f"its campaign starts at {_clock(campaign.starts_at)}"
+            case CampaignState.PAUSED:
+                until = "" if campaign.paused_until is None else f" until {_clock(campaign.paused_until)}"
+                return f"its campaign is paused{until} by {campaign.paused_by}: {campaign.pause_reason}"
+            case CampaignState.CANCELLED:
+                return "its campaign was cancelled, so it will be called off"
+            case _:
+                pass
+        if campaign.opens_at is not None and campaign.closes_at is not None:
+            if campaign.opens_at > now:
+                return f"outside its send window ({campaign.window}), which opens at {_clock(campaign.opens_at)}"
+            if campaign.closes_at <= now:
+                return f"outside its send window ({campaign.window})"
+    if hold.pause is not None:
+        until = "" if hold.pause.until is None else f" until {_clock(hold.pause.until)}"
+        return f"the channel is paused{until} by {hold.pause.by}: {hold.pause.reason}"
+    if campaign is not None and campaign.rate is not None:
+        return f"its turn; its campaign sends at {campaign.rate} at the most"
+    return None
 
 
 def _named(value: State | OutcomeKind) -> str:

@@ -7,6 +7,7 @@ from dispatcher.ledger.campaigns import Campaign
 from dispatcher.ledger.clock import LedgerClock
 from dispatcher.ledger.engine import make_engine, wal_is_safe
 from dispatcher.ledger.enqueue import Enqueued
+from dispatcher.ledger.holds import CampaignHold, Hold
 from dispatcher.ledger.loading import Entry, Loaded, LoadPage
 from dispatcher.ledger.operations import By, Resolution
 from dispatcher.ledger.pauses import AUTOMATIC, Pause
@@ -24,11 +25,13 @@ __all__ = [
     "By",
     "Campaign",
     "CampaignBooks",
+    "CampaignHold",
     "Delivery",
     "Enqueued",
     "Entry",
     "FailureGroup",
     "Filter",
+    "Hold",
     "LedgerClock",
     "LoadPage",
     "Loaded",

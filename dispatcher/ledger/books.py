@@ -15,6 +15,7 @@ from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.ledger import operations, pauses, queries
 from dispatcher.ledger.engine import reachable, reading, transaction
 from dispatcher.ledger.enqueue import Enqueued, enqueue
+from dispatcher.ledger.holds import Hold, find_hold
 from dispatcher.ledger.operations import By, Resolution
 from dispatcher.ledger.pauses import Pause
 from dispatcher.ledger.sessions import plain_session
@@ -49,6 +50,11 @@ class Books:
                 queries.list_attempts(connection, message_id),
                 queries.list_audit(connection, subject=str(message_id)),
             )
+
+    def hold(self, message_id: UUID, *, now: datetime) -> Hold:
+        """Return what holds a queued message back beside its own due time."""
+        with reading(self.engine) as connection:
+            return find_hold(connection, message_id, now=now)
 
     def messages(self, chosen: queries.Filter, *, limit: int = 50, before: UUID | None = None) -> list[queries.Message]:
         """Return messages, newest first."""

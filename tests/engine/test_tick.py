@@ -43,7 +43,7 @@ def test_a_lost_lease_is_ambiguous(house: House) -> None:
 def test_two_sweeps_at_once_record_one_attempt(house: House) -> None:
     text = sms(house.clock.now())
     house.enqueue(text)
-    house.ledger.claim(wish(house.clock.now())).messages
+    house.ledger.claim(wish(house.clock.now()))
     one, two = house.tick(), house.tick()
     house.clock.advance(MINUTES)
     lost = house.ledger.lost_leases(now=house.clock.now(), limit=10)
