@@ -68,13 +68,12 @@ class Tick:
 
     def _advance(self, now: datetime) -> None:
         changed = self.ledger.advance(now=now)
-        for event, names in (
-            ("campaign_started", changed.started),
-            ("campaign_resumed", changed.resumed),
-            ("campaign_finished", changed.finished),
-        ):
-            for name in names:
-                log.info(event, campaign=name)
+        for name in changed.started:
+            log.info("campaign_started", campaign=name)
+        for name in changed.resumed:
+            log.info("campaign_resumed", campaign=name)
+        for name in changed.finished:
+            log.info("campaign_finished", campaign=name)
         if changed.called_off:
             log.info("called_off", messages=changed.called_off)
 

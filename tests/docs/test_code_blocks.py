@@ -24,11 +24,13 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 from dispatcher.broker import unseal
 from dispatcher.cli.app import app
+from dispatcher.domain.errors import InvalidCampaign
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import DEFAULT_LIFE, Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.ledger import Books, By, Resolution, SqlLedger, make_engine, require_head
 from dispatcher.testing import FakeClock
+from tests.campaigns.making import campaigns_on, numbers
 from tests.docs.pages import DOCS, PAGES, blocks, commands_typed, name_of, prose
 from tests.making import gift, outcome, settled, sms, wish
 
@@ -126,6 +128,29 @@ def _work(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
     books.tallies()
     books.story(card.id)
     books.note_refusal("broker", by)
+    _burst(ledger, by, clock)
+
+
+def _burst(ledger: SqlLedger, by: By, clock: FakeClock) -> None:
+    """Do everything that campaigns do to a ledger."""
+    campaigns = campaigns_on(ledger.engine, clock)
+    terms: dict[str, Any] = {"channel": "gift", "sku": "A", "amount": "5", "currency": "AUD", "window": "00:00-24:00"}
+    made = campaigns.create(numbers(3), name="burst", budget="5", **terms).campaign
+    campaigns.start(made.id)
+    campaigns.books.suppress(Channel.SMS, numbers(2), by)
+    campaigns.books.unsuppress(Channel.SMS, numbers(1), by)
+    claimed = ledger.claim(wish(clock.now(), Channel.GIFT)).messages
+    ledger.settle([settled(each, outcome(OutcomeKind.REJECTED), clock.now()) for each in claimed])
+    clock.advance(timedelta(days=2))
+    ledger.advance(now=clock.now())
+    campaigns.pause(made.id, reason="wait")
+    campaigns.resume(made.id)
+    campaigns.progress(made.id)
+    campaigns.retry_failed(made.id)
+    campaigns.cancel(made.id)
+    ledger.advance(now=clock.now())
+    with pytest.raises(InvalidCampaign):
+        campaigns.create(["x"], name="nobody", template="Hi")
 
 
 @pytest.mark.parametrize(("page", "command"), list(commands_typed("dispatcher")))

@@ -29,7 +29,7 @@ def test_a_lost_lease_is_ambiguous(house: House) -> None:
     text, card = sms(house.clock.now()), gift(house.clock.now())
     house.enqueue(text, card)
     for channel in Channel:
-        house.ledger.claim(wish(house.clock.now(), channel)).messages
+        house.ledger.claim(wish(house.clock.now(), channel))
     tick = house.tick()
     house.clock.advance(MINUTES)
     tick.run()
