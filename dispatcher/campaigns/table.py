@@ -175,7 +175,7 @@ def _delimiter(given: str) -> str:
 def _encoding(given: str) -> str:
     try:
         codec = codecs.lookup(given)
-        b"".decode(given)
+        "x".encode(given)
     except LookupError:
         near = difflib.get_close_matches(given.lower().replace("-", "_"), [*aliases, *aliases.values()], n=1)
         hint = f"; did you mean {near[0]}?" if near else "; give utf-8, utf-16, cp1252 or another"

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from dispatcher.domain.errors import LedgerOutdated, LedgerUnavailable, SettingsError
@@ -166,7 +166,21 @@ def reachable() -> Iterator[None]:
         if _is_away(error):
             reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
             raise LedgerUnavailable(f"the ledger cannot be used now: {reason}") from None
+        if isinstance(error, IntegrityError):
+            raise _without_the_row(error) from None
         raise
+
+
+def _without_the_row(error: IntegrityError) -> IntegrityError:
+    """Return the error with the constraint's name alone: PostgreSQL's own text tells the whole row that broke it."""
+    broken = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    if broken is None:  # SQLite names columns or the constraint, and no values
+        return error
+    return IntegrityError(error.statement, None, _Broken(f"violates constraint {broken}"), hide_parameters=True)
+
+
+class _Broken(Exception):
+    """A constraint was violated."""
 
 
 def _is_unprepared(error: DBAPIError) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dispatcher.domain.campaign import CAMPAIGN_TRANSITIONS
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, Effect, Next
@@ -70,6 +71,14 @@ def test_the_state_diagram_is_the_machine() -> None:
     drawn = set(re.findall(r"^\s+(\w+) --> (\w+)", diagram, re.MULTILINE))
     assert drawn == {(source.value, target.value) for source, targets in TRANSITIONS.items() for target in targets}
     assert "[*] --> queued" in diagram
+
+
+def test_the_diagram_of_campaigns_is_their_machine() -> None:
+    (diagram,) = blocks(DOCS / "campaigns.md", "mermaid")
+    drawn = set(re.findall(r"^\s+(\w+) --> (\w+)", diagram, re.MULTILINE))
+    machine = {(source.value, target.value) for source, targets in CAMPAIGN_TRANSITIONS.items() for target in targets}
+    assert drawn == machine
+    assert "[*] --> draft" in diagram
 
 
 def test_the_table_of_outcomes_is_the_policy() -> None:
