@@ -8,22 +8,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FULL = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _EVERY_DAY = frozenset(range(7))
 _FORM = re.compile(
-    r"(?:(?P<days>[a-z][a-z,\- ]*?)\s+)?"
+    r"(?:(?P<days>[a-z][a-z,\-\s]*?)\s+)?"
     r"(?P<opens>\d{1,2}:\d{2})\s*-\s*(?P<closes>\d{1,2}:\d{2})"
     r"(?:\s+(?P<zone>(?!except\b)\S+))?"
     r"(?:\s+except\s+holidays\s+(?P<holidays>[a-z0-9\-]+))?\Z",
     re.IGNORECASE,
 )
+_REGION = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?\Z", re.ASCII)
 _EXAMPLE = "write it as 09:00-20:00 or Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU"
-_HORIZON = 400
-"""Days that are looked at for the next opening."""
+_HORIZON = 400  # days that are looked at for the next opening
 _DAY = timedelta(days=1)
 
 
@@ -47,6 +46,12 @@ class SendWindow:
     holidays: str | None
     """On the holidays of this region (ISO 3166, ``AU`` or ``AU-NSW``) it does not open."""
 
+    def __post_init__(self) -> None:
+        if not self.days or not self.days <= _EVERY_DAY:
+            raise ValueError("a window opens on one day at least, 0 (Monday) to 6")
+        if not 0 <= self.opens < 1440 or not 0 < self.closes <= 1440 or self.opens == self.closes:
+            raise ValueError("a window opens at a minute from 0 to 1439 and closes at another, from 1 to 1440")
+
     def is_open(self, moment: datetime, zones: Sequence[str] = ()) -> bool:
         """Say whether sending is allowed: in the window's zone, or in each of those that the recipient may be in.
 
@@ -67,22 +72,21 @@ class SendWindow:
         ['02 08:00', '02 19:00']
         """
         now = moment.astimezone(UTC)
-        places = self._in(zones)
-        streams = [self._openings(now, zone) for zone in places]
-        current = [next(stream, None) for stream in streams]
-        while True:
-            known = [each for each in current if each is not None]
-            if len(known) < len(current):
-                return None
-            opens, closes = max(each[0] for each in known), min(each[1] for each in known)
-            if opens < closes:
-                return opens, closes
-            first = min(range(len(known)), key=lambda place: known[place][1])
-            current[first] = next(streams[first], None)
+        streams = [self._openings(now, zone) for zone in self._in(zones)]
+        try:
+            current = [next(stream) for stream in streams]
+            while True:
+                opens, closes = max(each[0] for each in current), min(each[1] for each in current)
+                if opens < closes:
+                    return opens, closes
+                first = min(range(len(current)), key=lambda place: current[place][1])
+                current[first] = next(streams[first])
+        except StopIteration:
+            return None
 
     def __str__(self) -> str:
         """Return the text that ``parse_window`` reads back."""
-        text = f"{_clock(self.opens)}-{_clock(self.closes)}"
+        text = "{:02d}:{:02d}-{:02d}:{:02d}".format(*divmod(self.opens, 60), *divmod(self.closes, 60))
         if self.days != _EVERY_DAY:
             text = f"{','.join(_DAYS[day] for day in sorted(self.days))} {text}"
         if self.zone is not None:
@@ -96,16 +100,14 @@ class SendWindow:
         return [ZoneInfo(name) for name in names]
 
     def _is_open(self, local: datetime) -> bool:
-        minute = local.hour * 60 + local.minute
-        today = local.date()
+        minute, today = local.hour * 60 + local.minute, local.date()
         if self.opens < self.closes:
             return self.opens <= minute < self.closes and self._opens_on(today)
-        return (minute >= self.opens and self._opens_on(today)) or (
-            minute < self.closes and self._opens_on(today - _DAY)
-        )
+        late, early = minute >= self.opens, minute < self.closes
+        return (late and self._opens_on(today)) or (early and self._opens_on(today - _DAY))
 
     def _opens_on(self, day: date) -> bool:
-        return day.weekday() in self.days and not (self.holidays and day in _calendar(self.holidays))
+        return day.weekday() in self.days and not (self.holidays and day in _closed(self.holidays, day.year))
 
     def _openings(self, now: datetime, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
         """Yield the openings in one zone that end after a moment."""
@@ -122,7 +124,6 @@ class SendWindow:
 
     def _changes(self, zone: ZoneInfo, start: date) -> Iterator[datetime]:
         """Yield, in order, every moment at which the window may open or close: its hours, midnights, clock changes."""
-        marks = sorted({0, self.opens, self.closes % 1440})
         pending: set[datetime] = set()
         told = datetime.min.replace(tzinfo=UTC)
         for offset in range(_HORIZON + 4):
@@ -130,7 +131,7 @@ class SendWindow:
             midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - the clock on a wall, its zone follows
             pending.update(
                 (midnight + timedelta(minutes=mark)).replace(tzinfo=zone, fold=fold).astimezone(UTC)
-                for mark in marks
+                for mark in {0, self.opens, self.closes % 1440}
                 for fold in (0, 1)
             )
             noon_before = midnight.replace(tzinfo=UTC) - _DAY / 2
@@ -159,17 +160,8 @@ def parse_window(text: str) -> SendWindow:
         raise ValueError(f"{text!r} never opens, since it closes when it opens; {_EXAMPLE}")
     if opens == 1440:
         raise ValueError(f"{text!r} opens at the end of a day; write 00:00 for the beginning of the next")
-    return SendWindow(
-        days=_days(found["days"]),
-        opens=opens,
-        closes=closes if closes or opens == 0 else 1440,
-        zone=_zone(found["zone"]),
-        holidays=_region(found["holidays"]),
-    )
-
-
-def _clock(minutes: int) -> str:
-    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+    days, zone, holidays = _days(found["days"]), _zone(found["zone"]), _region(found["holidays"])
+    return SendWindow(days=days, opens=opens, closes=closes or 1440, zone=zone, holidays=holidays)
 
 
 def _minutes(text: str) -> int:
@@ -183,20 +175,18 @@ def _days(text: str | None) -> frozenset[int]:
     if text is None:
         return _EVERY_DAY
     days: set[int] = set()
-    for part in re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", text.strip())):
-        if part:
-            ends = [_day(name) for name in part.split("-")]
-            if len(ends) > 2:
-                raise ValueError(f"{part!r} is not a span of days; write it as Mon-Fri")
-            span = (ends[-1] - ends[0]) % 7
-            days |= {(ends[0] + step) % 7 for step in range(span + 1)}
+    for part in filter(None, re.split(r"[,\s]+", re.sub(r"\s*-\s*", "-", text.strip()))):
+        names = part.split("-")
+        if len(names) > 2 or not all(names):
+            raise ValueError(f"{part!r} is not a span of days; write it as Mon-Fri")
+        first, last = _day(names[0]), _day(names[-1])
+        days |= {(first + step) % 7 for step in range((last - first) % 7 + 1)}
     return frozenset(days)
 
 
 def _day(name: str) -> int:
-    given = name.lower()
     for number, full in enumerate(_FULL):
-        if given in (full, full[:3]):
+        if name.lower() in (full, full[:3]):
             return number
     raise ValueError(f"{name!r} is not a day; write Mon, Tue, Wed, Thu, Fri, Sat or Sun")
 
@@ -204,19 +194,18 @@ def _day(name: str) -> int:
 def _zone(name: str | None) -> str | None:
     if name is None or name.lower() == "recipient":
         return None
-    known = {each.lower(): each for each in _zone_names()}
+    known = _zone_names()
     if name.lower() not in known:
         near = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = (
-            f"did you mean {known[near[0]]}?" if near else "write it as Australia/Sydney, or recipient for each one's"
-        )
-        raise ValueError(f"{name!r} is not a time zone; {hint}")
+        how = f"did you mean {known[near[0]]}?" if near else "write it as Australia/Sydney, or recipient for each one's"
+        raise ValueError(f"{name!r} is not a time zone; {how}")
     return known[name.lower()]
 
 
 @lru_cache(maxsize=1)
-def _zone_names() -> frozenset[str]:
-    return frozenset(available_timezones())
+def _zone_names() -> dict[str, str]:
+    no_places = {"Factory", "localtime"}  # the second is another one on each machine
+    return {name.lower(): name for name in available_timezones() - no_places}
 
 
 def _region(code: str | None) -> str | None:
@@ -224,21 +213,21 @@ def _region(code: str | None) -> str | None:
         return None
     region = code.upper()
     try:
-        _calendar(region)
+        if _REGION.match(region) is None:  # the library knows other names than those of places
+            raise NotImplementedError
+        _closed(region, 2026)
     except NotImplementedError:
-        raise ValueError(
-            f"no holidays are known of {code!r}; give a country or its part, such as AU or AU-NSW"
-        ) from None
+        raise ValueError(f"no holidays are known of {code!r}; give a country or a part of it: AU or AU-NSW") from None
     return region
 
 
-@lru_cache(maxsize=64)
-def _calendar(region: str) -> Any:
-    """Return the public holidays of a region, which fill themselves in year by year."""
+@lru_cache(maxsize=256)
+def _closed(region: str, year: int) -> frozenset[date]:
+    """Return a region's public holidays in a year: as a value, since the library's own grows as it is asked."""
     import holidays  # slow to import, and few windows need it
 
     country, _, part = region.partition("-")
-    return holidays.country_holidays(country, subdiv=part or None)
+    return frozenset(holidays.country_holidays(country, subdiv=part or None, years=year, expand=False))
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 from phonenumbers.phonenumberutil import PhoneNumberType, is_number_type_geographical
-from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
+from phonenumbers.tzdata import TIMEZONE_DATA
 
 _NANP = 1
 """Its numbers all begin with an area code, mobiles too."""
@@ -16,20 +16,26 @@ _NANP = 1
 def zones_of(number: str) -> tuple[str, ...]:
     """Return the IANA names of all zones that a mobile in E.164 may be in; none if nobody knows.
 
-    Where mobiles belong to no area, these are all zones of the country.
+    Where mobiles belong to no area, these are all zones of the country, as libphonenumber has it. Not so for +1: there
+    the library gives a Jamaican mobile all zones from Guam to Bermuda, and no hour of the day suits them all. Whether
+    the number is a valid mobile is not looked at; `parse_recipient` has done that.
 
     >>> zones_of("+12125550123"), zones_of("+447400123456")
     (('America/New_York',), ('Europe/Guernsey', 'Europe/Isle_of_Man', 'Europe/Jersey', 'Europe/London'))
     """
-    country = next((number[1:end] for end in (2, 3, 4) if int(number[1:end]) in COUNTRY_CODE_TO_REGION_CODE), "")
-    if not country:
-        return ()
-    return _zones(number[1 : 1 + TIMEZONE_LONGEST_PREFIX] if _has_areas(country) else country)
+    return _zones(number[1 : 1 + _reach(number[1:5])])
 
 
-@lru_cache(maxsize=512)
-def _has_areas(country: str) -> bool:
-    return int(country) == _NANP or is_number_type_geographical(PhoneNumberType.MOBILE, int(country))
+@lru_cache(maxsize=10_000)
+def _reach(digits: str) -> int:
+    """Return how many digits decide, by the first four: a country's or, where its mobiles have one, an area's."""
+    for end in (1, 2, 3):
+        country = digits[:end]
+        if int(country) in COUNTRY_CODE_TO_REGION_CODE:
+            if int(country) != _NANP and not is_number_type_geographical(PhoneNumberType.MOBILE, int(country)):
+                return end
+            return max((len(prefix) for prefix in TIMEZONE_DATA if prefix.startswith(digits)), default=len(digits))
+    return 0
 
 
 @lru_cache(maxsize=100_000)

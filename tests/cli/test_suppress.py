@@ -1,0 +1,159 @@
+"""`dispatcher suppress`: who opted out, and what that means for what is queued."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from .conftest import MOBILE, OTHER_MOBILE, Shell
+
+
+def table(file: Path) -> list[list[str]]:
+    """Read what an export wrote, as a spreadsheet would."""
+    with file.open(newline="", encoding="utf-8-sig") as opened:
+        return list(csv.reader(opened))
+
+
+def test_who_opts_out_is_counted_once(offline: Shell) -> None:
+    first = offline("suppress", "add", MOBILE, "--reason", "STOP on 24 November")
+    assert (first.code, first.out) == (0, "1 opted out of sms; 0 had before.\n")
+    assert offline("suppress", "add", MOBILE, OTHER_MOBILE).out == "1 opted out of sms; 1 had before.\n"
+    again = offline("suppress", "add", MOBILE, "--channel", "gift", "--json")
+    assert (again.code, again.json) == (0, {"channel": "gift", "given": 1, "new": 1})
+    services = offline.services()
+    with services.engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT actor LIKE 'cli:%', action, subject, reason FROM dispatcher_audit ORDER BY id"
+        ).all()
+    services.close()
+    assert tuple(rows[0]) == (1, "suppress", "channel:sms", "STOP on 24 November")
+
+
+def test_numbers_are_masked_on_the_screen_and_in_json_unless_revealed(offline: Shell) -> None:
+    offline("suppress", "add", MOBILE, "--reason", "STOP \x1b[2J")
+    for width in (80, 120):
+        offline.columns(width)
+        head, line = offline("suppress", "list").out.splitlines()
+        assert head.split() == ["channel", "number", "since", "reason"]
+        assert line.startswith("sms      +61•••••••06  20")
+        assert line.endswith(r" UTC  STOP \x1b[2J")
+    (one,) = offline("suppress", "list", "--json").json["suppressions"]
+    assert (one["channel"], one["recipient"], one["reason"]) == ("sms", "+61•••••••06", "STOP \x1b[2J")
+    assert MOBILE in offline("suppress", "list", "--reveal").out
+    assert offline("suppress", "list", "--reveal", "--json").json["suppressions"][0]["recipient"] == MOBILE
+
+
+def test_a_list_is_narrowed_and_says_when_there_is_more(offline: Shell) -> None:
+    empty = offline("suppress", "list")
+    assert (empty.code, empty.out) == (3, "Nobody opted out.\n")
+    assert offline("suppress", "list", "--json").json == {"suppressions": [], "more": False}
+    offline("suppress", "add", MOBILE, OTHER_MOBILE)
+    assert offline("suppress", "list", "--channel", "gift").code == 3
+    short = offline("suppress", "list", "--limit", "1")
+    assert (short.code, len(short.out.splitlines())) == (0, 2)
+    assert short.err == "There are more: a larger --limit, or `dispatcher suppress export FILE`.\n"
+    assert offline("suppress", "list", "--limit", "1", "--json").json["more"] is True
+    assert offline("suppress", "list", "--limit", "2").err == ""
+
+
+def test_who_wants_messages_again_is_removed(offline: Shell) -> None:
+    nobody = offline("suppress", "remove", MOBILE)
+    assert (nobody.code, nobody.out) == (3, "0 may get sms again; 1 had not opted out.\n")
+    offline("suppress", "add", MOBILE)
+    assert offline("suppress", "remove", MOBILE, "--channel", "gift").code == 3
+    document = offline("suppress", "remove", MOBILE, OTHER_MOBILE, "--json")
+    assert (document.code, document.json) == (0, {"channel": "sms", "given": 2, "removed": 1})
+    assert offline("suppress", "list").code == 3
+
+
+@pytest.mark.parametrize("verb", ["add", "remove"])
+def test_one_wrong_number_and_none_is_taken(offline: Shell, verb: str) -> None:
+    ended = offline("suppress", verb, MOBILE, "0491570156")
+    assert ended.code == 2
+    assert "0491570156" not in ended.err
+    assert ended.err.startswith("error: recipient: '049•••••56' is not E.164")
+    assert offline("suppress", verb).code == 2
+    assert offline("suppress", "list").code == 3
+    offline.set(default_region="AU")
+    offline("suppress", "add", "0491570156")
+    assert OTHER_MOBILE in offline("suppress", "list", "--reveal").out
+
+
+def test_what_is_queued_is_taken_out_at_the_claim(shell: Shell) -> None:
+    stopped, other = shell.sms(), shell.sms(to=OTHER_MOBILE)
+    shell("suppress", "add", MOBILE)
+    shell.pump()
+    assert (shell.state(stopped), shell.state(other)) == ("suppressed", "accepted")
+    listed = shell("messages", "list", "--state", "suppressed", "--json").json["messages"]
+    assert [each["id"] for each in listed] == [stopped]
+    story = shell("messages", "show", stopped)
+    assert "sms to +61•••••••06: suppressed" in story.out
+    assert "the recipient opted out" in story.out
+    shell("suppress", "remove", MOBILE)
+    shell.pump()
+    assert shell.state(stopped) == "suppressed"
+    fresh = shell.sms()
+    shell.pump()
+    assert shell.state(fresh) == "accepted"
+
+
+def test_a_file_is_taken_in_once(offline: Shell, tmp_path: Path) -> None:
+    bad, file = tmp_path / "bad.csv", tmp_path / "stop.csv"
+    file.write_text(f"Name;Mobile\nAnn;0491 570 006\nBob;{OTHER_MOBILE}\nCy;12\nDi;\n", "utf-8")
+    given = ("suppress", "import", str(file), "--map", "Mobile=recipient", "--region", "AU", "--invalid-to", str(bad))
+    first = offline(*given)
+    assert first.code == 0
+    assert first.out.startswith("2 opted out of sms, of 4 rows; 2 invalid.\n")
+    assert "why invalid" in first.out
+    assert [row[:2] for row in table(bad)] == [["line", "number"], ["4", "••"], ["5", ""]]
+    again = offline(*given, "--json").json
+    assert (again["rows"], again["new"], again["invalid"]) == (4, 0, 2)
+    assert [each["first_lines"] for each in again["reasons"]] == [[4], [5]]
+    assert MOBILE in offline("suppress", "list", "--reveal").out
+
+
+def test_a_file_may_come_by_standard_input(offline: Shell) -> None:
+    ended = offline("suppress", "import", "-", "--channel", "gift", "--json", input=f"recipient\n{MOBILE}\n")
+    assert (ended.code, ended.json["channel"], ended.json["new"]) == (0, "gift", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "sentence"),
+    [
+        ("phone\n+61491570006\n", (), "file: has no column 'recipient'; the file has phone: say which it is"),
+        ("recipient\n", (), "file: has a header and no row"),
+        ("recipient\n1\n", ("--map", "nonsense"), "--map: 'nonsense' is not COLUMN=FIELD"),
+        ("recipient\n1\n", ("--encoding", "utf8x"), "encoding: 'utf8x' is not the name of an encoding"),
+        ("recipient\n1\n", ("--delimiter", "ab"), "delimiter: 'ab' is not one character"),
+        ("recipient\n1\n", ("--channel", "mail"), "'mail' is not one of 'sms', 'gift'"),
+    ],
+)
+def test_a_file_that_cannot_be_taken(offline: Shell, text: str, options: tuple[str, ...], sentence: str) -> None:
+    ended = offline("suppress", "import", "-", *options, input=text)
+    assert (ended.code, ended.out) == (2, "")
+    assert sentence in ended.err
+    assert offline("suppress", "list").code == 3
+
+
+def test_an_export_can_be_taken_in_again(offline: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    offline("suppress", "add", MOBILE, "--reason", "=HYPERLINK(1)")
+    offline("suppress", "add", OTHER_MOBILE, "--channel", "gift")
+    assert offline("suppress", "export", str(file)).out == f"2 opt-outs are in {file}.\n"
+    head, gift, sms = table(file)
+    assert head == ["recipient", "channel", "reason", "opted_out_at"]
+    assert (gift[:3], sms[:3]) == ([OTHER_MOBILE, "gift", ""], [MOBILE, "sms", "'=HYPERLINK(1)"])
+    offline("suppress", "export", str(file), "--channel", "sms")
+    assert [row[0] for row in table(file)] == ["recipient", MOBILE]
+    offline("suppress", "remove", MOBILE)
+    assert offline("suppress", "import", str(file), "--json").json["new"] == 1
+    assert offline("suppress", "import", str(file), "--json").json["new"] == 0
+    assert MOBILE in offline("suppress", "list", "--channel", "sms", "--reveal").out
+
+
+def test_an_export_that_cannot_be_written_is_a_failure(offline: Shell, tmp_path: Path) -> None:
+    ended = offline("suppress", "export", str(tmp_path / "nowhere" / "out.csv"))
+    assert ended.code == 1
+    assert ended.err.startswith("error: No such file or directory: ")
