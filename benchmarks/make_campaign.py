@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,22 +30,29 @@ NAMES = (
     "Maya",
     "Noah",
 )
-OTHER_NAMES = ("Zoë", "Łukasz", "陽子", "Renée", "José", "=SUM(A1)", "O’Brien")
-"""With characters that GSM-7 lacks, and one that a spreadsheet would run."""
+OTHER_NAMES = ("Zoë", "Łukasz", "陽子", "Chloë", "João", "O’Brien")
+"""With characters that GSM-7 lacks."""
+FORMULAS = ("=SUM(A1)", "@SUM(A1)", "-2+3")
+"""What a spreadsheet would run."""
 INVALID = ("12", "not a number", "+61280000000", "", "+6141", "+99912345678")
 
 
-def rows(count: int, *, invalid: float, duplicates: float, seed: int) -> Iterator[tuple[str, str, str]]:
-    """Yield recipient, first name and code; invalid and doubled rows are spread over all of them."""
+def rows(
+    count: int, *, invalid: float, duplicates: float, seed: int, made: Counter[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield recipient, first name and code; invalid and doubled rows are spread over all of them, and counted."""
     dice = random.Random(seed)
     numbers = 0
     for place in range(count):
-        name = dice.choice(OTHER_NAMES if dice.random() < 0.02 else NAMES)
+        fancy = dice.random()
+        name = dice.choice(FORMULAS if fancy < 0.0005 else OTHER_NAMES if fancy < 0.0205 else NAMES)
         roll = dice.random()
         if roll < invalid:
             number = dice.choice(INVALID)
+            made["invalid"] += 1
         elif roll < invalid + duplicates and numbers > 100:
             number = mobile(dice.randrange(numbers))
+            made["duplicates"] += 1
         else:
             number, numbers = mobile(numbers), numbers + 1
         yield number, name, f"{place:07X}"
@@ -64,11 +72,17 @@ def main() -> None:
     parser.add_argument("--duplicates", type=float, default=0.01, help="share of rows")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    if not 1 <= given.rows <= 9_999_991:
+        parser.error("--rows goes from 1 to 9,999,991: there are no more distinct numbers")
+    made: Counter[str] = Counter()
     with given.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["recipient", "first_name", "code"])
-        writer.writerows(rows(given.rows, invalid=given.invalid, duplicates=given.duplicates, seed=given.seed))
-    print(f"{given.rows:,} rows in {given.out}, {given.out.stat().st_size / 1e6:.0f} MB")
+        shares = {"invalid": given.invalid, "duplicates": given.duplicates}
+        writer.writerows(rows(given.rows, **shares, seed=given.seed, made=made))
+    distinct = given.rows - made.total()
+    counts = f"{distinct:,} distinct mobiles, {made['invalid']:,} invalid, {made['duplicates']:,} duplicates"
+    print(f"{given.rows:,} rows ({counts}) in {given.out}, {given.out.stat().st_size / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -259,6 +259,10 @@ class Ledger(Protocol):
         """Start, resume and finish campaigns, open their windows anew, call off what was cancelled."""
         ...
 
+    def operate(self, *, now: datetime, patience: timedelta) -> int:
+        """Go on with bulk operations for about so long, and return how many messages were changed."""
+        ...
+
     def due(self, *, now: datetime) -> list[Due]:
         """Say for each channel whether something waits that could go now."""
         ...

@@ -22,7 +22,8 @@ from dispatcher.domain.message import Channel, Intake
 from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, Policy
 from dispatcher.engine import Pump, PumpShape, Settling, Spool, Tick
 from dispatcher.gateway import RequestsTransport, gift_endpoint, sms_endpoint
-from dispatcher.ledger import Books, CampaignBooks, LedgerClock, SqlLedger, make_engine
+from dispatcher.inspection import Desk
+from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock, SqlLedger, make_engine
 from dispatcher.limits import RedisLimiter
 from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
 from dispatcher.settings import Settings
@@ -54,6 +55,22 @@ class Services:
     def campaign_books(self) -> CampaignBooks:
         """The ledger as campaigns use it."""
         return CampaignBooks(engine=self.engine)
+
+    @cached_property
+    def inspection_books(self) -> InspectionBooks:
+        """The ledger as operators look at it and put it right in bulk."""
+        return InspectionBooks(engine=self.engine)
+
+    def desk(self, actor: str) -> Desk:
+        """Build what somebody looks at and puts right."""
+        return Desk(
+            books=self.inspection_books,
+            limiter=self.limiter,
+            bell=self.bell,
+            clock=self.clock,
+            actor=actor,
+            max_attempts=self.settings.max_attempts,
+        )
 
     def campaigns(self, actor: str) -> Campaigns:
         """Build what makes and runs campaigns, for somebody who acts."""

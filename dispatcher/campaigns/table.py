@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field
 from encodings.aliases import aliases
 from io import TextIOWrapper
@@ -19,18 +19,18 @@ from dispatcher.domain.errors import InvalidCampaign
 
 MAX_FIELD = 65_536
 """Characters in a cell; what is longer is a mistake, most often a quote that was never closed."""
-MAX_LINES = 1000
-"""Lines that one row may take."""
 _MAX_ROW = 4 * MAX_FIELD
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_SEPARATOR = re.compile(r"\ufeff?sep=(.)\s*\Z", re.IGNORECASE)
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_NO_TEXT = ("_codec", "rot_13", "mbcs")  # encodings to Python, yet none of text, or not on every system
+_SEPARATOR = re.compile(r'sep=([^"\r\n\0])\s*\Z', re.IGNORECASE)
 """What Excel may write before the header."""
-_QUOTED = re.compile(r'"[^"]*"')
-_LOOKS_LIKE_A_NUMBER = re.compile(r"\+?\d[\d ()-]{8,}\Z")
+_QUOTED = re.compile(r'"[^"]*(?:"|\Z)')
+_ENDING = re.compile(r"\r\n?|\n")
+_PHONE_NUMBER = re.compile(r"\+\d{7,15}|\d{9,}", re.ASCII)
+"""Nine digits are what a spreadsheet leaves of 0491 570 006; a date has eight."""
 _UNENDING = f"a cell is longer than {MAX_FIELD:,} characters, most likely since its quote is never closed"
 _REASONS = {
-    "limit": _UNENDING,
     "end of data": "a quote is never closed; close it, or write it twice where it is meant",
     "expected after": "text follows a closing quote; inside of quotes write a quote twice",
 }
@@ -44,17 +44,15 @@ class Table:
     columns: tuple[str, ...]
     encoding: str
     delimiter: str
-    digest: str
-    """SHA-256 of its bytes."""
-    rows: int
-    """Blank lines not counted."""
-    size: int
-    """Bytes."""
+    digest: str  # SHA-256 of its bytes
+    rows: int  # blank lines not counted
+    size: int  # bytes
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the number of each row's first line (the file's first is 1), and its cells; ragged rows as they are."""
         width = len(self.columns)
-        with _rows(self.path, self.encoding, self.delimiter) as rows:
+        with _text(self.path, self.encoding) as text:
+            rows = _Rows(text, self.delimiter).read()
             next(rows, None)  # the header
             for line, cells in rows:
                 while len(cells) > width and not cells[-1]:
@@ -75,8 +73,9 @@ def open_table(path: Path, *, encoding: str | None = None, delimiter: str | None
         if size == 0:
             raise _wrong("is empty; give one with a header and a row for each recipient")
         known = _encoding(encoding) if encoding is not None else mark
-        separator = _delimiter(delimiter) if delimiter is not None else _most_likely(_first_lines(path, known))
-        with _rows(path, known, separator) as rows:
+        separator = _delimiter(delimiter) if delimiter is not None else _most_likely(_header(path, known))
+        with _text(path, known) as text:
+            rows = _Rows(text, separator).read()
             columns = _columns(next(rows, (0, []))[1])
             count = sum(1 for _ in rows)
     except OSError as error:
@@ -88,10 +87,8 @@ def open_table(path: Path, *, encoding: str | None = None, delimiter: str | None
     return Table(path=path, columns=columns, encoding=known, delimiter=separator, digest=digest, rows=count, size=size)
 
 
-@contextmanager
-def _rows(path: Path, encoding: str, delimiter: str) -> Iterator[Iterator[tuple[int, list[str]]]]:
-    with path.open(encoding=encoding, errors="strict", newline="") as text:
-        yield _Rows(text, delimiter).read()
+def _text(path: Path, encoding: str, errors: str = "strict") -> TextIOWrapper:
+    return path.open(encoding=encoding, errors=errors, newline="")
 
 
 class _Rows:
@@ -100,96 +97,123 @@ class _Rows:
     def __init__(self, text: TextIOWrapper, delimiter: str) -> None:
         self._text = text
         self._delimiter = delimiter
-        self._line = 0
-        self._begun = 0
-        self._length = 0
+        self._line = self._begun = self._length = 0
+        self._taken: list[str] = []
 
     def read(self) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
         while True:
-            self._begun, self._length = self._line + 1, 0
+            self._begun, self._length, self._taken = self._line + 1, 0, []
             try:
                 cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                why = next((why for part, why in _REASONS.items() if part in str(error)), str(error))
-                raise _wrong(f"line {self._begun}: {why}") from None
+                raise self._refused(str(error)) from None
             if self._length > MAX_FIELD and any(len(cell) > MAX_FIELD for cell in cells):
-                raise _wrong(f"line {self._begun}: {_UNENDING}")
+                raise self._refused(_UNENDING)
             if any(cells):
                 yield self._begun, cells
 
     def _lines(self) -> Iterator[str]:
         while line := self._text.readline(_MAX_ROW + 1):
             self._line += 1
+            if self._line == 1:
+                line = line.removeprefix("\ufeff")
+                if _SEPARATOR.match(line):
+                    self._begun = 2
+                    continue
             self._length += len(line)
+            self._taken.append(line)
             if "\x00" in line:
-                hint = "if it is UTF-16 without its mark, name it: --encoding utf-16-le"
-                raise _wrong(f"line {self._line} holds a NUL; {hint}")
-            if self._length > _MAX_ROW or self._line - self._begun >= MAX_LINES:
-                raise _wrong(f"line {self._begun}: {_UNENDING}")
-            if self._line == 1 and _SEPARATOR.match(line):
-                self._begun, self._length = 2, 0
-                continue
+                raise _wrong(_nul(self._line, self._text.encoding))
+            if self._length > _MAX_ROW:
+                raise self._refused(f"the row is longer than {_MAX_ROW:,} characters; leave out what is not used")
             yield line
+
+    def _refused(self, why: str) -> InvalidCampaign:
+        """Say what is wrong with the row that is being read, and in which line the cell at fault begins."""
+        before, cell = _at_fault("".join(self._taken), self._delimiter)
+        line = self._begun + len(_ENDING.findall(before))
+        told = next((told for part, told in _REASONS.items() if part in why), None)
+        return _wrong(f"line {line}: {told or (_UNENDING if len(cell) > MAX_FIELD else why)}")
+
+
+def _at_fault(row: str, delimiter: str) -> tuple[str, str]:
+    """Divide a row before the first cell that is too long, else before the one that does not end as a cell should.
+
+    >>> _at_fault('1,"two\\nlines","never closed\\n', ",")
+    ('1,"two\\nlines",', '"never closed\\n')
+    """
+    end = re.escape(delimiter)
+    whole = re.compile(rf'(?:"((?:[^"]|"")*+)"|(?!")[^{end}\r\n]*+){end}')
+    place = 0
+    while cell := whole.match(row, place):
+        if len(cell[0][:-1] if cell[1] is None else cell[1].replace('""', '"')) > MAX_FIELD:
+            break
+        place = cell.end()
+    return row[:place], row[place:]
 
 
 def _bytes(path: Path) -> tuple[str, int, str]:
     """Return the file's digest, its size, and the encoding that its beginning tells."""
-    digest, size, mark = hashlib.sha256(), 0, "utf-8"
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            if size == 0:
-                mark = next((name for begin, name in _MARKS if chunk.startswith(begin)), mark)
-            digest.update(chunk)
-            size += len(chunk)
-    return digest.hexdigest(), size, mark
+        begin = file.read(2)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest, file.tell(), _MARKS.get(begin, "utf-8")
 
 
-def _first_lines(path: Path, encoding: str) -> list[str]:
-    with path.open(encoding=encoding, errors="strict", newline="") as text:
-        return [text.readline(MAX_FIELD) for _ in range(2)]
+def _header(path: Path, encoding: str) -> str:
+    """Return the first lines that are not blank: one, or more if a name in quotes goes over its end."""
+    header = ""
+    with _text(path, encoding) as text:
+        while line := text.readline(MAX_FIELD):
+            header = f"{header}{line}" if header.strip("\r\n") else line.removeprefix("\ufeff")
+            if header.strip("\r\n") and (header.count('"') % 2 == 0 or len(header) > MAX_FIELD):
+                break
+    return header
 
 
-def _most_likely(lines: list[str]) -> str:
+def _most_likely(header: str) -> str:
     """Return what a header has most of outside of quotes, unless Excel's own line says it.
 
-    >>> _most_likely(['name;"a,b,c";phone', ''])
-    ';'
+    >>> _most_likely('name;"a,b,c";phone'), _most_likely("sep=|")
+    (';', '|')
     """
-    said = _SEPARATOR.match(lines[0])
+    said = _SEPARATOR.match(header)
     if said is not None:
         return said[1]
-    counts = Counter(_QUOTED.sub("", lines[0]))
+    counts = Counter(_QUOTED.sub("", header))
     return max(_DELIMITERS.values(), key=lambda delimiter: counts[delimiter])
 
 
 def _delimiter(given: str) -> str:
     known = _DELIMITERS.get(given.strip().lower(), given.replace("\\t", "\t"))
-    if len(known) != 1 or known in '"\r\n':
+    if len(known) != 1 or known in '"\r\n\0':
         raise InvalidCampaign("delimiter", f"{given!r} is not one character; give comma, semicolon, tab or pipe")
     return known
 
 
 def _encoding(given: str) -> str:
     try:
-        codec = codecs.lookup(given)
         "x".encode(given)
-    except LookupError:
-        near = difflib.get_close_matches(given.lower().replace("-", "_"), [*aliases, *aliases.values()], n=1)
+    except (LookupError, ValueError):
+        every = (*aliases.values(), *aliases)
+        known = [name for name in every if not aliases.get(name, name).endswith(_NO_TEXT)]
+        near = difflib.get_close_matches(given.lower().replace("-", "_"), known, n=1)
         hint = f"; did you mean {near[0]}?" if near else "; give utf-8, utf-16, cp1252 or another"
         raise InvalidCampaign("encoding", f"{given!r} is not the name of an encoding{hint}") from None
-    return "utf-8-sig" if codec.name == "utf-8" else codec.name
+    return codecs.lookup(given).name.removesuffix("-sig")
 
 
 def _columns(header: list[str]) -> tuple[str, ...]:
-    names = [name.strip().lstrip("\ufeff").strip() for name in header]
+    names = [name.strip() for name in header]
     while names and not names[-1]:
         names.pop()
     if not names:
         raise _wrong("has nothing but blank lines; give a header and a row for each recipient")
-    if any(_LOOKS_LIKE_A_NUMBER.match(name) for name in names):
+    if any(_PHONE_NUMBER.fullmatch(re.sub(r"[ ()./-]", "", name)) for name in names):
         raise _wrong("has no header; begin it with the columns' names, e.g. recipient")
     for place, name in enumerate(names, start=1):
         if not name:
@@ -200,16 +224,25 @@ def _columns(header: list[str]) -> tuple[str, ...]:
 
 
 def _undecodable(path: Path, encoding: str, *, named: str | None, error: UnicodeError) -> str:
-    shown = "UTF-8" if encoding in ("utf-8", "utf-8-sig") else encoding
+    """Say which line holds what is not of the encoding; what cannot be decoded is read as a mark that shows."""
     hint = "give the right --encoding" if named else "save it as 'CSV UTF-8', or name its encoding: --encoding cp1252"
-    if not shown.lower().startswith(("utf-16", "utf-32")):
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    line.decode(encoding)
-                except UnicodeDecodeError as wrong:
-                    return f"line {number}: byte 0x{line[wrong.start]:02X} is not {shown}; {hint}"
+    shown = encoding.upper() if encoding.startswith("utf") else encoding
+    wide = encoding.startswith(("utf-16", "utf-32"))
+    line, errors, mark = (1, "replace", "\ufffd") if wide else (1, "surrogateescape", "[\udc80-\udcff]")
+    with suppress(UnicodeError), _text(path, encoding, errors) as text:
+        while piece := text.readline(MAX_FIELD):
+            if "\x00" in piece:
+                return _nul(line, encoding)
+            if wrong := re.search(mark, piece):
+                what = "" if wide else f": byte 0x{ord(wrong[0]) & 0xFF:02X}"
+                return f"line {line}{what} is not {shown}; {hint}"
+            line += piece.endswith(("\r", "\n"))
     return f"is not {shown} ({getattr(error, 'reason', error)}); {hint}"
+
+
+def _nul(line: int, encoding: str) -> str:
+    likely = "if it is UTF-16 without its mark, name it: --encoding utf-16-le (or utf-16-be)"
+    return f"line {line} holds a NUL; {likely if encoding == 'utf-8' else 'take it out'}"
 
 
 def _wrong(problem: str) -> InvalidCampaign:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from dispatcher.cli.audit import audit
 from dispatcher.cli.campaign import campaign
 from dispatcher.cli.channel import channel
 from dispatcher.cli.check import check
@@ -23,6 +24,7 @@ from dispatcher.cli.in_doubt import in_doubt
 from dispatcher.cli.messages import messages
 from dispatcher.cli.migrate import migrate
 from dispatcher.cli.noun import Commands, laid_out
+from dispatcher.cli.operations import operations
 from dispatcher.cli.sandbox import sandbox
 from dispatcher.cli.sms import sms
 from dispatcher.cli.status import status
@@ -50,7 +52,7 @@ _ORDER = (
     *("demo", "up", "check"),
     *("sms", "gift", "campaign", "suppress"),
     *("status", "messages"),
-    *("dead", "in-doubt", "channel"),
+    *("dead", "in-doubt", "operations", "channel", "audit"),
     *("worker", "clock", "migrate", "token", "sandbox"),
 )
 
@@ -142,7 +144,9 @@ app.command(rich_help_panel=_LOOK)(status)
 app.add_typer(messages, name="messages", rich_help_panel=_LOOK)
 app.add_typer(dead, name="dead", rich_help_panel=_MEND)
 app.add_typer(in_doubt, name="in-doubt", rich_help_panel=_MEND)
+app.add_typer(operations, name="operations", rich_help_panel=_MEND)
 app.add_typer(channel, name="channel", rich_help_panel=_MEND)
+app.command(rich_help_panel=_MEND)(audit)
 app.command(rich_help_panel=_RUN)(worker)
 app.command(rich_help_panel=_RUN)(clock)
 app.command(rich_help_panel=_RUN)(migrate)

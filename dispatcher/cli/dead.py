@@ -1,32 +1,36 @@
-"""`dispatcher dead`: what was given up, why, and sending it again."""
+"""`dispatcher dead`: what was given up, why, in groups; sending it again, or putting it away."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dispatcher.cli.exits import Exit, Refused, WrongUsage
+from dispatcher.cli.exits import Exit, WrongUsage
 from dispatcher.cli.messages import show_story
 from dispatcher.cli.noun import noun
-from dispatcher.cli.options import AsJson, Limit, MessageIdText, Reveal, Why
-from dispatcher.cli.session import by, open_ledger
+from dispatcher.cli.options import MOMENT, AsJson, Limit, MessageIdText, QueryText, RequiredWhy, Reveal, Why
+from dispatcher.cli.session import actor, by, open_ledger, stated
 from dispatcher.domain.message import Channel
-from dispatcher.domain.state import State
+from dispatcher.domain.operation import Deed
 
 if TYPE_CHECKING:
     from dispatcher.cli.replaying import Plan
 
-dead = noun("See what was given up (dead or expired), and send it again.")
+dead = noun("See what was given up (dead or expired) and why, send it again, or put it away.")
 
-_GIVEN_UP = (State.DEAD, State.EXPIRED)
 _OfChannel = Annotated[Channel | None, typer.Option("--channel", help="Only of this channel.")]
+_Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="The messages' ids.", show_default=False)]
+_Everything = Annotated[bool, typer.Option("--all", help="All that is dead or expired, instead of ids.")]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")]
+_USAGE = "give the ids of messages, or --query TEXT, or --all; --channel goes with the last two"
 
 
 @dead.command("list")
 def list_(
     *,
+    query: QueryText = "",
     channel: _OfChannel = None,
     limit: Limit = 50,
     before: Annotated[
@@ -35,14 +39,18 @@ def list_(
     as_json: AsJson = False,
     reveal: Reveal = False,
 ) -> None:
-    """List messages that were given up, newest first, each with the reason."""
+    """List messages that were given up, newest first, each with the reason.
+
+    Example:
+      dispatcher dead list --query "status:5xx dead:<2h"
+    """
     from dispatcher.cli import lists, screen
     from dispatcher.client import as_id
-    from dispatcher.ledger import Filter
+    from dispatcher.inspection import GIVEN_UP
 
     with open_ledger() as services:
         older = None if before is None else as_id(before)
-        found = services.books.messages(Filter(channel=channel, states=_GIVEN_UP), limit=limit + 1, before=older)
+        found = services.desk(actor()).search(_narrowed(f"{GIVEN_UP} {query}", channel), limit=limit + 1, before=older)
         page = lists.Page.cut(found, limit)
         if as_json:
             lists.print_page(page, reveal=reveal)
@@ -50,6 +58,27 @@ def list_(
             lists.show_troubled(page, now=services.clock.now(), reveal=reveal)
         else:
             screen.say("No message was given up.")
+    if not found:
+        raise typer.Exit(Exit.NOTHING_MATCHED)
+
+
+@dead.command()
+def groups(*, query: QueryText = "", channel: _OfChannel = None, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """Count what was given up by its reason: forty thousand messages become five decisions.
+
+    Each group has the query that finds it, for `dead list`, `dead replay` and `dead discard`.
+    """
+    from dispatcher.cli import grouping, screen
+
+    with open_ledger() as services:
+        found = services.desk(actor()).groups(_narrowed(query, channel), limit=limit)
+        now = services.clock.now()
+    if as_json:
+        screen.print_json({"groups": [grouping.document(each) for each in found]})
+    elif found:
+        grouping.show(found, now=now)
+    else:
+        screen.say("No message was given up.")
     if not found:
         raise typer.Exit(Exit.NOTHING_MATCHED)
 
@@ -63,68 +92,143 @@ def show(id: MessageIdText, as_json: AsJson = False, reveal: Reveal = False) -> 
 @dead.command()
 def replay(
     *,
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID", help="The messages' ids.", show_default=False)
+    ids: _Ids = None,
+    query: QueryText = "",
+    everything: _Everything = False,
+    channel: _OfChannel = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="WHEN", help=f"Many: not before: {MOMENT}")] = None,
+    spread: Annotated[
+        str | None, typer.Option("--spread", metavar="SPAN", help="Many: evenly over so long: 30m, 2h.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that is dead or expired, instead of ids.")] = False,
-    channel: Annotated[Channel | None, typer.Option("--channel", help="With --all: only of this channel.")] = None,
+    rate: Annotated[str | None, typer.Option("--rate", metavar="RATE", help="Many: no faster than 20/s.")] = None,
+    canary: Annotated[
+        int, typer.Option("--canary", metavar="N", min=0, help="Many: N first; stop if a fifth of them fails again.")
+    ] = 0,
+    detach: Annotated[bool, typer.Option("--detach", help="Many: leave it to the clock and return at once.")] = False,
     reason: Why = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    yes: _Yes = False,
+    dry_run: _DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Send messages again, after showing the plan.
 
-    More than one is asked about first. Attempts start afresh. Never a gift that may have been carried out: only a
-    person can say that it was not, with `in-doubt resolve`.
+    More than one is asked about first. Attempts start afresh; earlier ones stay recorded. Many become a durable
+    operation: ended here, the clock goes on with it. Never a gift that may have been carried out: only a person can
+    say that it was not, with `in-doubt resolve`.
 
     Examples:
       dispatcher dead replay ID
+      dispatcher dead replay --query "status:5xx dead:<1d" --canary 20 --yes --reason "the outage is over"
       dispatcher dead replay --all --channel sms --dry-run
-      dispatcher dead replay --all --yes --reason "the provider's outage is over"
     """
-    from dispatcher.cli import replaying, screen
-    from dispatcher.ledger import Filter
+    from dispatcher.cli import operating, screen
 
-    if everything == bool(ids) or (channel is not None and not everything):
-        raise WrongUsage("give the ids of messages, or --all with or without --channel")
+    if _names(ids, query, channel, everything=everything):
+        _replay_named(ids or [], reason=reason, yes=yes, dry_run=dry_run, as_json=as_json)
+        return
     with open_ledger() as services:
-        books = services.books
-        if everything:
-            plan = replaying.plan_all(books, Filter(channel=channel, states=_GIVEN_UP))
-        else:
-            plan = replaying.plan_named(books, ids or [])
-        if not plan.go and not plan.left_out:
+        desk = services.desk(actor())
+        pace = operating.pace(desk, at=at, spread=spread, rate=rate, canary=canary)
+        plan = desk.plan(Deed.REPLAY, _narrowed(query, channel))
+        if not as_json:
+            operating.show_plan(plan)
+        standing = None
+        if plan.forecast.total and not dry_run:
+            operating.agree(plan, yes=yes, as_json=as_json)
+            begun = desk.begin(plan, reason=reason, pace=pace)
+            standing = operating.carry_out(desk, begun, detach=detach, as_json=as_json)
+    if as_json:
+        operation = None if standing is None else operating.document(standing)
+        replayed = 0 if standing is None else standing.operation.done
+        screen.print_json(
+            {**operating.plan_document(plan), "dry_run": dry_run, "replayed": replayed, "operation": operation}
+        )
+    elif standing is not None:
+        screen.say(operating.told(standing))
+    if not plan.forecast.total:
+        if not plan.forecast.left_out:
             screen.remark("No message was given up, so there is nothing to replay.")
+        raise typer.Exit(Exit.REFUSED if plan.forecast.left_out else Exit.NOTHING_MATCHED)
+
+
+@dead.command()
+def discard(
+    *,
+    ids: _Ids = None,
+    query: QueryText = "",
+    everything: _Everything = False,
+    channel: _OfChannel = None,
+    reason: RequiredWhy,
+    yes: _Yes = False,
+    dry_run: _DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put dead and expired messages away: they stay recorded and are listed and counted no more.
+
+    Never a gift that may have been carried out. One that was put away can still be replayed by its id.
+
+    Example:
+      dispatcher dead discard --query "code:invalid_recipient" --reason "numbers of the old list" --yes
+    """
+    from dispatcher.cli import operating, screen
+    from dispatcher.client import as_id
+
+    why = stated(reason)
+    named = _names(ids, query, channel, everything=everything)
+    with open_ledger() as services:
+        desk = services.desk(actor())
+        wanted = [as_id(each) for each in ids or []] if named else []
+        plan = desk.plan(Deed.DISCARD, _narrowed(query, channel), wanted)
+        if not as_json:
+            operating.show_plan(plan)
+        standing = None
+        if plan.forecast.total and not dry_run:
+            operating.agree(plan, yes=yes, as_json=as_json)
+            begun = desk.begin(plan, reason=why)
+            standing = operating.carry_out(desk, begun, detach=False, as_json=as_json)
+    if as_json:
+        discarded = 0 if standing is None else standing.operation.done
+        screen.print_json({**operating.plan_document(plan), "dry_run": dry_run, "discarded": discarded})
+    elif standing is not None:
+        screen.say(operating.told(standing))
+    if not plan.forecast.total:
+        screen.remark("Nothing of this is dead or expired and can be put away.")
+        raise typer.Exit(Exit.REFUSED if plan.forecast.left_out else Exit.NOTHING_MATCHED)
+
+
+def _names(ids: list[str] | None, query: str, channel: Channel | None, *, everything: bool) -> bool:
+    """Say whether messages are named; else a query or all of them."""
+    if sum((bool(ids), bool(query), everything)) != 1 or (channel is not None and ids):
+        raise WrongUsage(_USAGE)
+    return bool(ids)
+
+
+def _narrowed(query: str, channel: Channel | None) -> str:
+    return query if channel is None else f"{query} channel:{channel.value}"
+
+
+def _replay_named(ids: list[str], *, reason: str | None, yes: bool, dry_run: bool, as_json: bool) -> None:
+    from dispatcher.cli import replaying, screen
+
+    with open_ledger() as services:
+        plan = replaying.plan_named(services.books, ids)
         if not as_json:
             replaying.show(plan)
         replayed = 0
         if not dry_run and plan.go:
-            _agree(plan, yes=yes, as_json=as_json)
+            replaying.agree(len(plan.go), yes=yes, as_json=as_json)
             plan, replayed = replaying.carry_out(plan, services, by(services, reason))
             services.bell.ring()
         if as_json:
             screen.print_json(replaying.document(plan, replayed=replayed, dry_run=dry_run))
         elif replayed:
             screen.say(f"{replayed} queued again.")
-    raise typer.Exit(_ending(plan, everything=everything))
+    raise typer.Exit(_ending(plan))
 
 
-def _agree(plan: Plan, *, yes: bool, as_json: bool) -> None:
-    count = len(plan.go)
-    if yes or count == 1:
-        return
-    if as_json or not sys.stdin.isatty():
-        raise Refused(f"{count} messages would be sent again and nobody can be asked here: add --yes if you mean it")
-    if not typer.confirm(f"Send these {count} again?", err=True):
-        raise Refused("nothing was replayed")
-
-
-def _ending(plan: Plan, *, everything: bool) -> Exit:
-    """With --all what must be left out is no surprise; of messages that were named, each one counts."""
-    if not plan.go and not plan.left_out:
-        return Exit.NOTHING_MATCHED
-    if any(not each.unknown for each in plan.left_out) and not (everything and plan.go):
+def _ending(plan: Plan) -> Exit:
+    """Of messages that were named, each one counts."""
+    if any(not each.unknown for each in plan.left_out):
         return Exit.REFUSED
     if any(each.unknown for each in plan.left_out):
         return Exit.NOTHING_MATCHED

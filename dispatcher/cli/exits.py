@@ -14,9 +14,12 @@ from dispatcher.domain.errors import (
     InvalidCampaign,
     InvalidMessage,
     MessageNotFound,
+    OperationNotFound,
+    OperationRefused,
     SettingsError,
     TransitionRefused,
 )
+from dispatcher.domain.query import QueryError
 
 
 class Exit(IntEnum):
@@ -46,11 +49,18 @@ def exit_code(error: DispatcherError) -> Exit:
     (<Exit.USAGE: 2>, <Exit.FAILED: 1>)
     """
     match error:
-        case InvalidMessage() | InvalidCampaign() | SettingsError() | WrongUsage():
+        case InvalidMessage() | InvalidCampaign() | QueryError() | SettingsError() | WrongUsage():
             return Exit.USAGE
-        case MessageNotFound() | CampaignNotFound():
+        case MessageNotFound() | CampaignNotFound() | OperationNotFound():
             return Exit.NOTHING_MATCHED
-        case IdempotencyConflict() | CampaignConflict() | CampaignRefused() | TransitionRefused() | Refused():
+        case (
+            IdempotencyConflict()
+            | OperationRefused()
+            | CampaignConflict()
+            | CampaignRefused()
+            | TransitionRefused()
+            | Refused()
+        ):
             return Exit.REFUSED
         case _:
             return Exit.FAILED

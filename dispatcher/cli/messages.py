@@ -8,8 +8,8 @@ import typer
 
 from dispatcher.cli.exits import Exit
 from dispatcher.cli.noun import noun
-from dispatcher.cli.options import AsJson, Limit, MessageIdText, Reveal, Why
-from dispatcher.cli.session import by, open_ledger
+from dispatcher.cli.options import AsJson, Limit, MessageIdText, QueryText, Reveal, Why
+from dispatcher.cli.session import actor, by, open_ledger
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.state import State
 
@@ -19,6 +19,7 @@ messages = noun("Find messages, read the story of one, call one off.")
 @messages.command("list")
 def list_(
     *,
+    query: QueryText = "",
     channel: Annotated[Channel | None, typer.Option("--channel", help="Only of this channel.")] = None,
     state: Annotated[
         list[State] | None, typer.Option("--state", help="Only in this state; may be repeated.", case_sensitive=False)
@@ -37,21 +38,20 @@ def list_(
     Examples:
       dispatcher messages list --channel gift --state in_doubt
       dispatcher messages list --to +61491570006 --limit 5
+      dispatcher messages list --query "campaign:spring state:dead attempts>=3"
     """
     from dispatcher.cli import lists
     from dispatcher.client import as_id
     from dispatcher.domain.recipient import parse_recipient
-    from dispatcher.ledger import Filter
 
     with open_ledger() as services:
-        chosen = Filter(
-            channel=channel,
-            priority=priority,
-            states=tuple(state or ()),
-            recipient=None if to is None else parse_recipient(to, region=services.intake.region),
-        )
+        words = [query]
+        words += [f"channel:{channel.value}"] if channel else []
+        words += [f"priority:{priority.value}"] if priority else []
+        words += [f"state:{','.join(each.value for each in state)}"] if state else []
+        words += [f"to:{parse_recipient(to, region=services.intake.region)}"] if to else []
         older = None if before is None else as_id(before)
-        found = services.books.messages(chosen, limit=limit + 1, before=older)
+        found = services.desk(actor()).search(" ".join(words), limit=limit + 1, before=older)
         page = lists.Page.cut(found, limit)
         if as_json:
             lists.print_page(page, reveal=reveal)

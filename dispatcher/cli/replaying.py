@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,11 +10,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from dispatcher.cli import lists, screen, shown
+import typer
+
+from dispatcher.cli import screen, shown
+from dispatcher.cli.exits import Refused
 from dispatcher.client import as_id
 from dispatcher.domain.errors import LedgerUnavailable, MessageNotFound, TransitionRefused
 from dispatcher.domain.message import DEFAULT_LIFE, Channel
-from dispatcher.ledger import Books, By, Filter, Message
+from dispatcher.ledger import Books, By, Message
 from dispatcher.ledger.operations import REPLAYABLE
 from dispatcher.wiring import Services
 
@@ -53,11 +57,6 @@ class Plan:
         return sums
 
 
-def plan_all(books: Books, chosen: Filter) -> Plan:
-    """Plan to replay all that matches."""
-    return _plan(books, list(lists.every(books, chosen)), ())
-
-
 def plan_named(books: Books, ids: Iterable[str]) -> Plan:
     """Plan to replay the messages that were named."""
     found: dict[UUID, Message] = {}
@@ -85,6 +84,19 @@ def carry_out(plan: Plan, services: Services, by: By) -> tuple[Plan, int]:
         except LedgerUnavailable as away:
             raise LedgerUnavailable(f"{away} ({len(done)} of {len(plan.go)} had been queued again)") from None
     return replace(plan, go=tuple(done), left_out=tuple(refused)), len(done)
+
+
+def agree(count: int, *, yes: bool, as_json: bool) -> None:
+    """Ask before more than one message is sent again.
+
+    :raises Refused: the answer is no, or nobody can be asked.
+    """
+    if yes or count == 1:
+        return
+    if as_json or not sys.stdin.isatty():
+        raise Refused(f"{count} messages would be sent again and nobody can be asked here: add --yes if you mean it")
+    if not typer.confirm(f"Send these {count} again?", err=True):
+        raise Refused("nothing was replayed")
 
 
 def document(plan: Plan, *, replayed: int, dry_run: bool) -> dict[str, Any]:

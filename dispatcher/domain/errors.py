@@ -7,6 +7,8 @@ DispatcherError
 ├── CampaignConflict        the name belongs to another campaign
 ├── CampaignNotFound        no campaign has this id or name
 ├── CampaignRefused         the campaign is not in a state that allows this
+├── OperationNotFound       no bulk operation has this id
+├── OperationRefused        the operation is not in a state that allows this
 ├── MessageNotFound         no message has this id
 ├── TransitionRefused       the message is not in a state that allows this
 ├── SettingsError           a setting is missing, unknown or contradicts another
@@ -93,6 +95,22 @@ class CampaignRefused(DispatcherError):
     def __init__(self, name: str, state: str, asked: str, *, allowed: str) -> None:
         self.state = state
         super().__init__(f"campaign {name!r} is {state}, so it cannot be {asked}; {allowed}")
+
+
+class OperationNotFound(DispatcherError, LookupError):
+    """No bulk operation has this id."""
+
+    def __init__(self, asked: object) -> None:
+        self.asked = asked
+        super().__init__(f"no operation has the id {asked}; `dispatcher operations list` shows them")
+
+
+class OperationRefused(DispatcherError):
+    """The operation is not in a state that allows what was asked."""
+
+    def __init__(self, operation_id: UUID, state: str, asked: str) -> None:
+        self.state = state
+        super().__init__(f"operation {operation_id} is {state}, so it cannot become {asked}")
 
 
 class MessageNotFound(DispatcherError, LookupError):

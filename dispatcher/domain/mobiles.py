@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberDesc
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata, PhoneNumberDesc
 
-_WRITTEN = re.compile(r"[\d ()./-]+\Z", re.ASCII)
+_CODES = {str(code): regions for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
+_WRITTEN = re.compile(r"[\d ()./-]{1,40}\Z", re.ASCII)
+"""A number as people write it. The library takes more, but refuses a text of more than 250 characters."""
 _APART = str.maketrans("", "", " ()./-")
 
 
@@ -22,13 +24,13 @@ class _Plan:
     """What the library checks of a number of one region, in its order."""
 
     leading: re.Pattern[str] | None
-    """If there is one, it alone decides whether a number belongs to the region."""
+    """Where several regions share a calling code: if there is one, it alone decides whether a number is the region's."""
     general: re.Pattern[str]
-    lengths: frozenset[int]
     special: re.Pattern[str]
     """Premium, toll-free and other numbers, which win over mobile where patterns overlap."""
-    fixed: re.Pattern[str]
     mobile: re.Pattern[str]
+    lengths: frozenset[int]
+    fixed: re.Pattern[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,17 @@ class _Country:
     prefix: re.Pattern[str] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dialling:
+    """How a number is dialled inside a region, and what must be left of it without the prefix."""
+
+    code: str
+    international: re.Pattern[str] | None
+    prefix: re.Pattern[str] | None
+    general: re.Pattern[str]
+    lengths: frozenset[int]
+
+
 def is_certain_mobile(text: str) -> bool:
     """Say whether a text is for certain a valid mobile in E.164, in its canonical form.
 
@@ -47,10 +60,12 @@ def is_certain_mobile(text: str) -> bool:
     >>> is_certain_mobile("+61491570006"), is_certain_mobile("+61280000000")
     (True, False)
     """
-    for end in (2, 3, 4):
-        country = _country(text[1:end])
-        if country is not None:
-            return _is_mobile(text[end:], country)
+    if not text.startswith("+"):
+        return False
+    for end in (2, 3, 4):  # no calling code begins another
+        if text[1:end] in _CODES:
+            country = _country(text[1:end])
+            return country is not None and _is_mobile(text[end:], country)
     return False
 
 
@@ -60,27 +75,29 @@ def certain_mobile(text: str, region: str) -> str | None:
     >>> certain_mobile("0491 570 006", "AU")
     '+61491570006'
     """
-    rules = _dialling(region)
-    if rules is None or not _WRITTEN.match(text):
+    dialling = _dialling(region)
+    if dialling is None or not _WRITTEN.match(text):
         return None
-    code, international, prefix = rules
     digits = text.translate(_APART)
-    if digits.startswith(code) or (international is not None and international.match(digits)):
+    if digits.startswith(dialling.code) or (dialling.international and dialling.international.match(digits)):
         return None
-    stripped = None if prefix is None else prefix.match(digits)
-    if stripped is not None:
+    stripped = dialling.prefix and dialling.prefix.match(digits)
+    if stripped:
         if stripped.lastindex is not None:  # a carrier's code, or digits to be moved
             return None
         digits = digits[stripped.end() :]
-    number = f"+{code}{digits}"
+        if len(digits) not in dialling.lengths or not dialling.general.match(digits):  # it might have stayed
+            return None
+    number = f"+{dialling.code}{digits}"
     return number if is_certain_mobile(number) else None
 
 
 def _is_mobile(national: str, country: _Country) -> bool:
-    if national[:1] == "0" or (country.prefix is not None and country.prefix.match(national)):
+    stripped = country.prefix and country.prefix.match(national)
+    if stripped and (stripped.end() or stripped.lastindex is not None):
         return False
     for plan in country.plans:
-        if plan.leading is not None and len(country.plans) > 1 and not plan.leading.match(national):
+        if plan.leading is not None and not plan.leading.match(national):
             continue
         if plan.general.match(national):
             if plan.special.match(national):
@@ -94,52 +111,54 @@ def _is_mobile(national: str, country: _Country) -> bool:
     return False
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _country(code: str) -> _Country | None:
-    regions = COUNTRY_CODE_TO_REGION_CODE.get(int(code)) if code.isascii() and code.isdigit() else None
-    if regions is None or regions[0] == "001":  # a network without a country
-        return None
-    found = [PhoneMetadata.metadata_for_region(region, None) for region in regions]
-    if any(metadata is None for metadata in found):
-        return None
-    main = found[0]
-    return _Country(
-        plans=tuple(_plan(metadata) for metadata in found if metadata is not None),
-        prefix=_begins(None if main is None else main.national_prefix_for_parsing),
-    )
+    plans = []
+    for region in _CODES[code]:
+        metadata = PhoneMetadata.metadata_for_region(region, None)
+        if metadata is None:  # a network without a country
+            return None
+        plans.append(_plan(metadata, shared=len(_CODES[code]) > 1))
+    main = PhoneMetadata.metadata_for_region(_CODES[code][0], None)
+    return _Country(plans=tuple(plans), prefix=_begins(main.national_prefix_for_parsing if main else None))
 
 
-def _plan(metadata: PhoneMetadata) -> _Plan:
+def _plan(metadata: PhoneMetadata, *, shared: bool) -> _Plan:
     mobile = metadata.fixed_line if metadata.same_mobile_and_fixed_line_pattern else metadata.mobile
     special = (
         *(metadata.premium_rate, metadata.toll_free, metadata.shared_cost, metadata.voip),
         *(metadata.personal_number, metadata.pager, metadata.uan, metadata.voicemail),
     )
-    lengths = frozenset(mobile.possible_length if mobile is not None else ())
     return _Plan(
-        leading=_begins(metadata.leading_digits),
+        leading=_begins(metadata.leading_digits) if shared else None,
         general=_whole([metadata.general_desc]),
-        lengths=lengths or frozenset(metadata.general_desc.possible_length if metadata.general_desc else ()),
         special=_whole(special),
-        fixed=_whole([metadata.fixed_line]),
         mobile=_whole([mobile]),
+        lengths=_lengths(metadata.general_desc) & (_lengths(mobile) or _lengths(metadata.general_desc)),
+        fixed=_whole([metadata.fixed_line]),
     )
 
 
 @lru_cache(maxsize=512)
-def _dialling(region: str) -> tuple[str, re.Pattern[str] | None, re.Pattern[str] | None] | None:
-    metadata = PhoneMetadata.metadata_for_region(region.upper(), None)
-    if metadata is None or metadata.country_code is None:
+def _dialling(region: str) -> _Dialling | None:
+    metadata = PhoneMetadata.metadata_for_region(region, None) if region in SUPPORTED_REGIONS else None
+    if metadata is None or metadata.general_desc is None:
         return None
-    return (
-        str(metadata.country_code),
-        _begins(metadata.international_prefix),
-        _begins(metadata.national_prefix_for_parsing),
+    return _Dialling(
+        code=str(metadata.country_code),
+        international=_begins(metadata.international_prefix),
+        prefix=_begins(metadata.national_prefix_for_parsing),
+        general=_whole([metadata.general_desc]),
+        lengths=_lengths(metadata.general_desc).difference(metadata.general_desc.possible_length_local_only),
     )
 
 
 def _begins(pattern: str | None) -> re.Pattern[str] | None:
     return re.compile(pattern, re.ASCII) if pattern else None
+
+
+def _lengths(description: PhoneNumberDesc | None) -> frozenset[int]:
+    return frozenset(description.possible_length if description is not None else ())
 
 
 def _whole(descriptions: Iterable[PhoneNumberDesc | None]) -> re.Pattern[str]:

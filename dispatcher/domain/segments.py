@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _EXTENDED = frozenset("\f^{}\\[~]|€")
-_GSM7 = re.compile(f"[{re.escape(''.join(sorted(_BASIC | _EXTENDED)))}]*\\Z")
+_IN_BASIC = re.compile(f"[{re.escape(''.join(sorted(_BASIC)))}]*\\Z")
+_FOREIGN = re.compile(f"[^{re.escape(''.join(sorted(_BASIC | _EXTENDED)))}]+")
 _TWO_SEPTETS = re.compile(f"[{re.escape(''.join(sorted(_EXTENDED)))}]")
+_TWO_UNITS = re.compile("[\U00010000-\U0010ffff]")
 
 MAX_PARTS = 10
 """More than this is refused: carriers drop or reorder very long messages."""
@@ -46,32 +49,27 @@ def segments(text: str) -> Segments:
     >>> segments("Grüße 😀").encoding, segments("Grüße 😀").culprits
     (<Encoding.UCS2: 'UCS-2'>, '😀')
     """
-    if _GSM7.match(text):
-        double = _TWO_SEPTETS.findall(text)
-        units = len(text) + len(double)
-        if units <= 160 or not double:
-            return _even(units, Encoding.GSM7, single=160, several=153)
-        widths = [2 if c in _EXTENDED else 1 for c in text]
-        return _uneven(widths, Encoding.GSM7, several=153, culprits="")
-    culprits = "".join(dict.fromkeys(c for c in text if c not in _BASIC and c not in _EXTENDED))
-    units = len(text.encode("utf-16-le", "surrogatepass")) // 2
-    if units <= 70 or units == len(text):
-        return _even(units, Encoding.UCS2, single=70, several=67, culprits=culprits)
-    widths = [2 if ord(c) > 0xFFFF else 1 for c in text]
-    return _uneven(widths, Encoding.UCS2, several=67, culprits=culprits)
+    if _IN_BASIC.match(text):
+        return _cost(1 if len(text) <= 160 else -(-len(text) // 153), len(text), "")
+    foreign = _FOREIGN.findall(text)
+    if not foreign:
+        return _filled(text, _TWO_SEPTETS, single=160, several=153, culprits="")
+    return _filled(text, _TWO_UNITS, single=70, several=67, culprits="".join(dict.fromkeys("".join(foreign))))
 
 
-def _even(units: int, encoding: Encoding, *, single: int, several: int, culprits: str = "") -> Segments:
-    """Count parts where no character can be split between two."""
-    parts = 1 if units <= single else -(-units // several)
-    return Segments(encoding=encoding, parts=parts, units=units, culprits=culprits)
+def _filled(text: str, wide: re.Pattern[str], *, single: int, several: int, culprits: str) -> Segments:
+    """Fill one part after the other; a wide character that would be split leaves a gap of one unit before it."""
+    units = len(text) + len(wide.findall(text))
+    if units <= single:
+        return _cost(1, units, culprits)
+    gaps = 0
+    for wider, character in enumerate(wide.finditer(text)):
+        if (character.start() + wider + gaps) % several == several - 1:
+            gaps += 1
+    return _cost(-(-(units + gaps) // several), units, culprits)
 
 
-def _uneven(widths: list[int], encoding: Encoding, *, several: int, culprits: str) -> Segments:
-    """Count parts of a text with characters of two units, none of which may be split."""
-    parts, room = 1, several
-    for width in widths:
-        if width > room:
-            parts, room = parts + 1, several
-        room -= width
-    return Segments(encoding=encoding, parts=parts, units=sum(widths), culprits=culprits)
+@lru_cache(maxsize=1024)
+def _cost(parts: int, units: int, culprits: str) -> Segments:
+    """Return the same value for the same cost: making one takes longer than counting a text."""
+    return Segments(encoding=Encoding.UCS2 if culprits else Encoding.GSM7, parts=parts, units=units, culprits=culprits)

@@ -24,6 +24,8 @@ from dispatcher.ports import Bell, Clock, Ledger
 log = structlog.get_logger(__name__)
 
 BATCH = 1000
+OPERATING = timedelta(milliseconds=400)
+"""How long a beat goes on with bulk operations: the next beat is due within a second."""
 LOST = Outcome(
     kind=OutcomeKind.IN_DOUBT,
     error="lease_lost",
@@ -59,6 +61,7 @@ class Tick:
         if expired:
             log.info("expired", messages=expired)
         self._advance(now)
+        self.ledger.operate(now=now, patience=OPERATING)
         if self._reachable_since is None:
             self._reachable_since = self.clock.monotonic()
         if self.clock.monotonic() - self._reachable_since >= self.grace.total_seconds():

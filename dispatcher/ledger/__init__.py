@@ -2,12 +2,15 @@
 
 from dispatcher.ledger.after_campaigns import Delivery, FailureGroup, Tallied
 from dispatcher.ledger.books import Books
+from dispatcher.ledger.bulk import Operation
 from dispatcher.ledger.campaign_books import CampaignBooks
 from dispatcher.ledger.campaigns import Campaign
 from dispatcher.ledger.clock import LedgerClock
 from dispatcher.ledger.engine import make_engine, wal_is_safe
 from dispatcher.ledger.enqueue import Enqueued
+from dispatcher.ledger.failures import Forecast, Group
 from dispatcher.ledger.holds import CampaignHold, Hold
+from dispatcher.ledger.inspection_books import InspectionBooks
 from dispatcher.ledger.loading import Entry, Loaded, LoadPage
 from dispatcher.ledger.operations import By, Resolution
 from dispatcher.ledger.pauses import AUTOMATIC, Pause
@@ -31,11 +34,15 @@ __all__ = [
     "Entry",
     "FailureGroup",
     "Filter",
+    "Forecast",
+    "Group",
     "Hold",
+    "InspectionBooks",
     "LedgerClock",
     "LoadPage",
     "Loaded",
     "Message",
+    "Operation",
     "Pause",
     "Resolution",
     "SqlLedger",

@@ -158,6 +158,7 @@ def _again(by: By, *, budget: int, life: timedelta, trigger: Trigger) -> dict[st
         "trigger": trigger.value,
         "lease_token": None,
         "refused_generation": None,
+        "discarded_at": None,
         "updated_at": by.now,
     }
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from dispatcher.domain.attempt import Trigger
 from dispatcher.domain.errors import MessageNotFound
@@ -44,6 +44,11 @@ class Message:
     provider_id: str | None
     last_outcome: OutcomeKind | None
     last_error: str | None
+    last_status: int | None
+    last_code: str | None
+    failure: str | None
+    """The reason told alike for all messages that have it."""
+    discarded_at: datetime | None
     created_at: datetime
     updated_at: datetime
     accepted_at: datetime | None
@@ -75,6 +80,7 @@ class Attempt:
 class AuditEntry:
     """Who did what, and why."""
 
+    id: UUID
     at: datetime
     actor: str
     action: str
@@ -130,6 +136,16 @@ def list_messages(connection: Connection, chosen: Filter, *, limit: int, before:
     return [_message(row) for row in connection.execute(statement)]
 
 
+def matching(
+    connection: Connection, where: Sequence[ColumnElement[bool]], *, limit: int, before: UUID | None
+) -> list[Message]:
+    """Return messages for which all conditions hold, newest first."""
+    statement = _messages().where(*where).order_by(MessageRow.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(MessageRow.id < before)
+    return [_message(row) for row in connection.execute(statement)]
+
+
 def list_attempts(connection: Connection, message_id: UUID) -> list[Attempt]:
     """Return the calls made for a message, in order."""
     columns = (getattr(AttemptRow, name) for name in Attempt.__dataclass_fields__)
@@ -139,12 +155,18 @@ def list_attempts(connection: Connection, message_id: UUID) -> list[Attempt]:
 
 def list_audit(connection: Connection, *, subject: str) -> list[AuditEntry]:
     """Return what people did to a subject, in order."""
-    columns = (AuditRow.at, AuditRow.actor, AuditRow.action, AuditRow.subject, AuditRow.reason)
-    rows = connection.execute(select(*columns).where(AuditRow.subject == subject).order_by(AuditRow.id))
-    return [
-        AuditEntry(at=at, actor=actor, action=action, subject=about, reason=reason)
-        for at, actor, action, about, reason in rows
-    ]
+    rows = connection.execute(select(*_AUDIT).where(AuditRow.subject == subject).order_by(AuditRow.id))
+    return [AuditEntry(**row._mapping) for row in rows]
+
+
+def audit_trail(connection: Connection, *, subject: str | None, limit: int, before: UUID | None) -> list[AuditEntry]:
+    """Return who did what, newest first."""
+    statement = select(*_AUDIT).order_by(AuditRow.id.desc()).limit(limit)
+    if subject is not None:
+        statement = statement.where(AuditRow.subject == subject)
+    if before is not None:
+        statement = statement.where(AuditRow.id < before)
+    return [AuditEntry(**row._mapping) for row in connection.execute(statement)]
 
 
 def tallies(connection: Connection) -> list[Tally]:
@@ -189,6 +211,7 @@ def money_in_doubt(connection: Connection) -> dict[str, Decimal]:
     return sums
 
 
+_AUDIT = (AuditRow.id, AuditRow.at, AuditRow.actor, AuditRow.action, AuditRow.subject, AuditRow.reason)
 _COLUMNS = tuple(Message.__dataclass_fields__)
 
 

@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import Connection, exists, insert, select, text, update
 
 from dispatcher.domain.attempt import Settlement
+from dispatcher.domain.failure import failure_of
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
@@ -117,6 +118,7 @@ def _as_json(settlement: Settlement) -> dict[str, Any]:
         # A gift may be sent again only once it is certain that it was not carried out.
         "free": int(decision.state in (State.QUEUED, State.DEAD)),
         "last_error": None if outcome.kind is OutcomeKind.ACCEPTED else _in_words(settlement),
+        "failure": None if outcome.kind is OutcomeKind.ACCEPTED else failure_of(outcome),
     }
 
 

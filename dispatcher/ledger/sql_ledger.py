@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
 
@@ -14,12 +15,14 @@ from dispatcher.domain.attempt import Claimed, Settlement
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.state import State
-from dispatcher.ledger import claim, pauses, settle
+from dispatcher.ledger import bulk, claim, pauses, settle
 from dispatcher.ledger.advance import advance
 from dispatcher.ledger.engine import make_engine, reading, transaction
 from dispatcher.ledger.lanes import runners
 from dispatcher.ledger.tables import MessageRow
 from dispatcher.ports import Advance, ClaimRequest, Due, Taken
+
+TOO_LATE = "its time was over before it could be sent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ class SqlLedger:
         give_up = (
             update(MessageRow)
             .where(MessageRow.id.in_(ids), MessageRow.state == State.QUEUED.value, MessageRow.expires_at <= now)
-            .values(state=State.EXPIRED.value, updated_at=now, last_error="its time was over before it could be sent")
+            .values(state=State.EXPIRED.value, updated_at=now, last_error=TOO_LATE, failure=TOO_LATE)
             .returning(MessageRow.id)
         )
         with transaction(self.engine) as connection:
@@ -86,6 +89,14 @@ class SqlLedger:
     def advance(self, *, now: datetime) -> Advance:
         """Start, resume and finish campaigns, open their windows anew, call off what was cancelled."""
         return advance(self.engine, now=now)
+
+    def operate(self, *, now: datetime, patience: timedelta) -> int:
+        """Go on with bulk operations for about so long, and return how many messages were changed."""
+        changed, ends = 0, time.monotonic() + patience.total_seconds()
+        for operation in bulk.running(self.engine):
+            while time.monotonic() < ends and (now_changed := bulk.step(self.engine, operation, now=now)):
+                changed += now_changed
+        return changed
 
     def due(self, *, now: datetime) -> list[Due]:
         """Say for each channel whether something waits that could go now."""

@@ -48,6 +48,9 @@ def one_of(
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+_RARE = "state IN ('in_doubt', 'dead', 'expired', 'cancelled', 'suppressed', 'undelivered')"
+
+
 class MessageRow(Base):
     """One SMS or gift to one recipient: what is wanted, where it stands, who holds it."""
 
@@ -79,6 +82,14 @@ class MessageRow(Base):
     provider_id: Mapped[str | None] = mapped_column(String(200))
     last_outcome: Mapped[str | None] = mapped_column(String(16))
     last_error: Mapped[str | None] = mapped_column(Text)
+    last_status: Mapped[int | None] = mapped_column(SmallInteger)
+    last_code: Mapped[str | None] = mapped_column(String(100))
+    failure: Mapped[str | None] = mapped_column(String(160))
+    """The reason told alike for all messages that have it, so that they can be counted together."""
+    discarded_at: Mapped[datetime | None]
+    """When a person put it away: it stays dead and is listed no more."""
+    operation_id: Mapped[UUID | None]
+    """The bulk operation that queued it again last."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     accepted_at: Mapped[datetime | None]
@@ -140,6 +151,20 @@ class MessageRow(Base):
             "id",
             postgresql_where=text("state IN ('in_doubt', 'dead', 'expired')"),
             sqlite_where=text("state IN ('in_doubt', 'dead', 'expired')"),
+        ),
+        Index(
+            "ix_dispatcher_messages_rare",
+            "state",
+            "id",
+            postgresql_where=text(_RARE),
+            sqlite_where=text(_RARE),
+        ),
+        Index("ix_dispatcher_messages_recipient", "recipient", "id"),
+        Index(
+            "ix_dispatcher_messages_operation_id",
+            "operation_id",
+            postgresql_where=text("operation_id IS NOT NULL"),
+            sqlite_where=text("operation_id IS NOT NULL"),
         ),
         # Settled rows are written once or twice: room on the page keeps those updates cheap.
         {"postgresql_with": {"fillfactor": "85"}},
@@ -312,10 +337,19 @@ class OperationRow(Base):
     total: Mapped[int] = mapped_column(server_default="0")
     done: Mapped[int] = mapped_column(server_default="0")
     skipped: Mapped[int] = mapped_column(server_default="0")
+    failed: Mapped[int] = mapped_column(server_default="0")
+    options: Mapped[dict[str, Any] | None]
+    """How it is to go: at a moment, spread, at a rate, with a canary."""
+    canary: Mapped[list[str] | None]
+    """The ids of the messages that went first, until it is known what became of them."""
+    note: Mapped[str | None] = mapped_column(Text)
+    """Why it stands still or was ended."""
     actor: Mapped[str] = mapped_column(String(100))
     reason: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_dispatcher_operations_state", "state"),)
 
 
 class AuditRow(Base):
@@ -330,3 +364,5 @@ class AuditRow(Base):
     subject: Mapped[str] = mapped_column(String(200))
     reason: Mapped[str | None] = mapped_column(Text)
     details: Mapped[dict[str, Any]]
+
+    __table_args__ = (Index("ix_dispatcher_audit_subject", "subject", "id"),)

@@ -80,7 +80,7 @@ def test_more_than_one_needs_a_yes_where_nobody_can_be_asked(shell: Shell, sandb
     ids = die(shell, sandbox, 3)
     refused = shell("dead", "replay", "--all")
     assert refused.code == 4
-    assert "  send again  3 sms\n" in refused.out
+    assert "  send again  3 sms: rejected\n" in refused.out
     assert refused.err.startswith("error: 3 messages would be sent again and nobody can be asked here: add --yes")
     assert {shell.state(one) for one in ids} == {"dead"}
     done = shell("dead", "replay", "--all", "--yes")
@@ -92,7 +92,8 @@ def test_a_dry_run_only_shows_the_plan(shell: Shell, sandbox: SandboxControl) ->
     ids = die(shell, sandbox, 2)
     document = shell("dead", "replay", "--all", "--dry-run", "--json").json
     assert (document["dry_run"], document["planned"], document["replayed"]) == (True, 2, 0)
-    assert document["channels"]["sms"] == {"messages": 2, "may_have_arrived": 0}
+    assert document["by_safety"] == [{"channel": "sms", "safety": "rejected", "messages": 2, "money": {}}]
+    assert (document["operation"], shell("operations", "list").code) == (None, 3)
     assert {shell.state(one) for one in ids} == {"dead"}
 
 
@@ -104,11 +105,11 @@ def test_gifts_that_may_have_been_carried_out_are_left_out(shell: Shell, sandbox
     shell.pump()
     plan = shell("dead", "replay", "--all", "--dry-run")
     assert plan.code == 0
-    assert "send again  1 gift, worth AUD 7.50\n" in plan.out
-    assert "leave out   1: a gift that may have been carried out; only a person" in plan.out
+    assert "send again  1 gift: rejected, worth AUD 7.50\n" in plan.out
+    assert "leave out   1: a gift that may have been carried out\n" in plan.out
     document = shell("dead", "replay", "--all", "--yes", "--json").json
-    assert (document["replayed"], document["money"], document["ids"]) == (1, {"AUD": "7.50"}, [safe])
-    assert [each["id"] for each in document["left_out"]] == [guarded]
+    assert (document["replayed"], document["money"]) == (1, {"AUD": "7.50"})
+    assert document["left_out"] == [{"why": "a gift that may have been carried out", "messages": 1}]
     shell.pump()
     assert (shell.state(guarded), shell.state(safe)) == ("dead", "accepted")
     assert sandbox.summary()["carried_out"]["gift"] == 2
@@ -133,4 +134,4 @@ def test_of_named_messages_each_counts(shell: Shell, sandbox: SandboxControl) ->
 def test_what_to_replay_must_be_said_plainly(offline: Shell, arguments: tuple[str, ...]) -> None:
     ended = offline("dead", "replay", *arguments)
     assert ended.code == 2
-    assert ended.err == "error: give the ids of messages, or --all with or without --channel\n"
+    assert ended.err == "error: give the ids of messages, or --query TEXT, or --all; --channel goes with the last two\n"

@@ -76,7 +76,7 @@ def test_one_wrong_number_and_none_is_taken(offline: Shell, verb: str) -> None:
     assert ended.err.startswith("error: recipient: '049•••••56' is not E.164")
     assert offline("suppress", verb).code == 2
     assert offline("suppress", "list").code == 3
-    offline.set(default_region="AU")
+    offline.set(region="AU")
     offline("suppress", "add", "0491570156")
     assert OTHER_MOBILE in offline("suppress", "list", "--reveal").out
 
@@ -97,6 +97,20 @@ def test_what_is_queued_is_taken_out_at_the_claim(shell: Shell) -> None:
     fresh = shell.sms()
     shell.pump()
     assert shell.state(fresh) == "accepted"
+
+
+def test_a_campaign_leaves_out_who_opted_out_before_and_after(shell: Shell) -> None:
+    text = f"recipient\n{MOBILE}\n{OTHER_MOBILE}\n+61491570157\n"
+    shell("suppress", "add", MOBILE)
+    made = shell("campaign", "create", "-", "--name", "x", "--template", "Hi", "--json", input=text).json
+    assert (made["total"], made["opted_out"]) == (2, 1)
+    shell("suppress", "add", OTHER_MOBILE)
+    shell("campaign", "start", "x")
+    shell.pump()
+    shell.tick()
+    assert "+61•••••••56" in shell("messages", "list", "--state", "suppressed").out
+    progress = shell("campaign", "show", "x", "--json").json
+    assert (progress["state"], progress["counts"]["accepted"], progress["counts"]["suppressed"]) == ("finished", 1, 1)
 
 
 def test_a_file_is_taken_in_once(offline: Shell, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from dispatcher.domain.campaign import CampaignState
+from dispatcher.domain.errors import TransitionRefused
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
@@ -137,6 +138,24 @@ def test_a_claim_says_when_the_rate_allows_the_next(engine: Engine, ledger: SqlL
     assert taken.again_in == timedelta(milliseconds=100)
     clock.advance(taken.again_in)
     assert len(ledger.claim(wish(clock.now())).messages) == 1
+
+
+def test_a_rest_does_not_add_up_to_more_than_the_burst(engine: Engine, ledger: SqlLedger, clock: FakeClock) -> None:
+    begin(engine, clock, "slow", 100, rate="10/s burst 3")
+    ledger.claim(wish(clock.now()))
+    clock.advance(timedelta(minutes=5))
+    assert len(ledger.claim(wish(clock.now())).messages) == 3
+
+
+def test_a_message_of_a_cancelled_campaign_is_not_replayed(
+    engine: Engine, books: Books, ledger: SqlLedger, clock: FakeClock
+) -> None:
+    campaign = begin(engine, clock, "spring", 1)
+    message = ledger.claim(wish(clock.now())).messages[0]
+    ledger.settle([settled(message, outcome(OutcomeKind.REJECTED, http_status=400), clock.now())])
+    campaigns_on(engine, clock).cancel(campaign)
+    with pytest.raises(TransitionRefused, match="none of a cancelled campaign"):
+        books.replay(message.id, by(clock), budget=3, life=timedelta(hours=1))
 
 
 def test_a_rate_of_one_campaign_does_not_slow_another(engine: Engine, ledger: SqlLedger, clock: FakeClock) -> None:

@@ -9,7 +9,7 @@ WITH incoming AS MATERIALIZED (
         outcome text, http_status smallint, error text, error_description text, retry_after_s double precision,
         provider_id text, latency_ms integer, token_generation bigint, response text, next_due_at timestamp,
         why_next text, state text, spent smallint, doubtful smallint, refused_generation bigint, accepted smallint,
-        free smallint, last_error text
+        free smallint, last_error text, failure text
     )
 ), settled AS (
     UPDATE dispatcher_messages m SET
@@ -25,6 +25,9 @@ WITH incoming AS MATERIALIZED (
         provider_id = COALESCE(i.provider_id, m.provider_id),
         last_outcome = i.outcome,
         last_error = i.last_error,
+        last_status = i.http_status,
+        last_code = i.error,
+        failure = i.failure,
         accepted_at = CASE WHEN i.accepted = 1 THEN i.finished_at AT TIME ZONE 'UTC' ELSE m.accepted_at END,
         updated_at = CAST(:now AS timestamp) AT TIME ZONE 'UTC'
     FROM incoming i

@@ -15,6 +15,9 @@ UPDATE dispatcher_messages SET
     provider_id = COALESCE(i.provider_id, dispatcher_messages.provider_id),
     last_outcome = i.outcome,
     last_error = i.last_error,
+    last_status = i.http_status,
+    last_code = i.error,
+    failure = i.failure,
     accepted_at = CASE WHEN i.accepted = 1 THEN i.finished_at ELSE accepted_at END,
     updated_at = :now
 FROM (
@@ -29,6 +32,9 @@ FROM (
         json_extract(value, '$.provider_id') AS provider_id,
         json_extract(value, '$.outcome') AS outcome,
         json_extract(value, '$.last_error') AS last_error,
+        json_extract(value, '$.http_status') AS http_status,
+        json_extract(value, '$.error') AS error,
+        json_extract(value, '$.failure') AS failure,
         json_extract(value, '$.accepted') AS accepted,
         json_extract(value, '$.finished_at') AS finished_at
     FROM json_each(:settlements)

@@ -1,0 +1,115 @@
+"""The ledger as operators look at it and put it right in bulk: each method one short transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Engine
+
+from dispatcher.domain.operation import Deed, Pace, Stage
+from dispatcher.domain.query import Query
+from dispatcher.domain.state import State
+from dispatcher.ledger import bulk, failures, queries
+from dispatcher.ledger.bulk import Operation
+from dispatcher.ledger.engine import reading, transaction
+from dispatcher.ledger.failures import Forecast, Group
+from dispatcher.ledger.operations import By
+from dispatcher.ledger.search import conditions
+from dispatcher.ledger.tables import MessageRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectionBooks:
+    """Queries, groups and durable operations; all methods raise LedgerUnavailable when the ledger is away."""
+
+    engine: Engine
+
+    def search(
+        self, query: Query, *, limit: int, before: UUID | None = None, discarded: bool = False
+    ) -> list[queries.Message]:
+        """Return messages that match, newest first.
+
+        :param before: the last id of the page before.
+        :param discarded: those as well that somebody has put away.
+        """
+        where = self._where(query)
+        if not discarded and query.states is not None:
+            where.append(MessageRow.discarded_at.is_(None))
+        with reading(self.engine) as connection:
+            return queries.matching(connection, where, limit=limit, before=before)
+
+    def count(self, query: Query) -> int:
+        """Count matches; more than 10,000 are told as 10,001."""
+        with reading(self.engine) as connection:
+            return failures.counted(connection, self._where(query))
+
+    def groups(self, query: Query, *, limit: int = 50) -> list[Group]:
+        """Return dead and expired messages that match in groups, the largest first."""
+        with reading(self.engine) as connection:
+            return failures.groups(connection, query, limit=limit)
+
+    def foresee(self, kind: Deed, query: Query, ids: Sequence[UUID] = ()) -> Forecast:
+        """Say what a bulk operation would do, and whom it would leave out and why."""
+        where = self._where(query)
+        if ids:
+            where.append(MessageRow.id.in_(ids))
+        with reading(self.engine) as connection:
+            return failures.foresee(connection, where, replay=kind is Deed.REPLAY)
+
+    def begin(
+        self, kind: Deed, query: Query, by: By, *, ids: Sequence[UUID], pace: Pace, budget: int, life: timedelta
+    ) -> Operation:
+        """Begin a durable operation on what matches now."""
+        total = self.foresee(kind, query, ids).total
+        with transaction(self.engine) as connection:
+            id_ = bulk.begin(
+                connection, kind, query.text, by, ids=ids, pace=pace, total=total, budget=budget, life=life
+            )
+            return bulk.find(connection, id_)
+
+    def operation(self, id_: UUID) -> Operation:
+        """Return an operation; raises OperationNotFound."""
+        with reading(self.engine) as connection:
+            return bulk.find(connection, id_)
+
+    def operations(self, *, limit: int = 50) -> list[Operation]:
+        """Return operations, newest first."""
+        with reading(self.engine) as connection:
+            return bulk.listed(connection, limit=limit)
+
+    def outcomes(self, id_: UUID) -> dict[State, int]:
+        """Count what became of the messages that an operation queued again."""
+        with reading(self.engine) as connection:
+            return bulk.outcomes(connection, id_)
+
+    def pause_operation(self, id_: UUID, by: By) -> None:
+        """Stop an operation before its next step; raises OperationNotFound or OperationRefused."""
+        with transaction(self.engine) as connection:
+            bulk.change(connection, id_, by, to=Stage.PAUSED, sources=(Stage.RUNNING,))
+
+    def resume_operation(self, id_: UUID, by: By) -> None:
+        """Let an operation go on; raises OperationNotFound or OperationRefused."""
+        with transaction(self.engine) as connection:
+            bulk.change(connection, id_, by, to=Stage.RUNNING, sources=(Stage.PAUSED,))
+
+    def abort_operation(self, id_: UUID, by: By) -> None:
+        """End an operation; what it has changed stays changed. Raises OperationNotFound or OperationRefused."""
+        with transaction(self.engine) as connection:
+            bulk.change(connection, id_, by, to=Stage.ABORTED, sources=(Stage.RUNNING, Stage.PAUSED))
+
+    def step(self, id_: UUID, *, now: datetime) -> int:
+        """Change an operation's next messages and return how many."""
+        return bulk.step(self.engine, id_, now=now)
+
+    def audit(
+        self, *, subject: str | None = None, limit: int = 50, before: UUID | None = None
+    ) -> list[queries.AuditEntry]:
+        """Return who did what, newest first."""
+        with reading(self.engine) as connection:
+            return queries.audit_trail(connection, subject=subject, limit=limit, before=before)
+
+    def _where(self, query: Query) -> list[ColumnElement[bool]]:
+        return conditions(query, self.engine.dialect.name)

@@ -1,0 +1,170 @@
+"""Queries as SQL: the same text gives the same rows to the command line, the pages and Python."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Numeric,
+    and_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.orm import InstrumentedAttribute
+
+from dispatcher.domain.fields import FIELDS, Kind, Safety
+from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.domain.query import Query, Term
+from dispatcher.domain.state import State
+from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
+
+TROUBLED = (State.IN_DOUBT, State.DEAD, State.EXPIRED, State.CANCELLED, State.SUPPRESSED, State.UNDELIVERED)
+"""States in which a text is looked for: a partial index has all of them."""
+_COMPARE: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+    ":": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
+    "channel": MessageRow.channel,
+    "priority": MessageRow.priority,
+    "state": MessageRow.state,
+    "outcome": MessageRow.last_outcome,
+    "code": MessageRow.last_code,
+    "failure": MessageRow.failure,
+    "to": MessageRow.recipient,
+    "key": MessageRow.idempotency_key,
+    "source": MessageRow.source,
+    "attempts": MessageRow.attempts_made,
+    "calls": MessageRow.calls_made,
+    "created": MessageRow.created_at,
+    "updated": MessageRow.updated_at,
+    "due": MessageRow.due_at,
+    "accepted": MessageRow.accepted_at,
+    "dead": MessageRow.updated_at,
+    "expired": MessageRow.updated_at,
+    "in_doubt": MessageRow.updated_at,
+}
+
+
+def conditions(query: Query, dialect: str) -> list[ColumnElement[bool]]:
+    """Return what must hold of a message for the query to match it."""
+    found = []
+    for term in query.terms:
+        condition = _condition(term, dialect)
+        found.append(not_(func.coalesce(condition, false())) if term.negated else condition)
+    return found
+
+
+def safety() -> ColumnElement[str]:
+    """Build the expression of what sending a failed message again may do."""
+    may = or_(
+        exists().where(GiftGuardRow.message_id == MessageRow.id),
+        MessageRow.doubtful_sends > 0,
+        MessageRow.last_outcome.in_([OutcomeKind.IN_DOUBT.value, OutcomeKind.FAILED.value, OutcomeKind.CONFLICT.value]),
+    )
+    return case(
+        (may, Safety.MAY_HAVE_BEEN_SENT.value),
+        (MessageRow.last_outcome == OutcomeKind.REJECTED.value, Safety.REJECTED.value),
+        (and_(MessageRow.state == State.EXPIRED.value, MessageRow.calls_made == 0), Safety.EXPIRED.value),
+        else_=Safety.NOT_SENT.value,
+    )
+
+
+def _condition(term: Term, dialect: str) -> ColumnElement[bool]:
+    match term.field:
+        case "":
+            words = MessageRow.last_error.icontains(term.values[0], autoescape=True)
+            return and_(MessageRow.state.in_([state.value for state in TROUBLED]), words)
+        case "safety":
+            return safety().in_(term.values)
+        case "id":
+            return MessageRow.id.in_(_uuids(term.values))
+        case "operation":
+            return MessageRow.operation_id.in_(_uuids(term.values))
+        case "campaign":
+            named = select(CampaignRow.id).where(
+                or_(CampaignRow.name.in_(term.values), CampaignRow.id.in_(_uuids(term.values)))
+            )
+            return MessageRow.campaign_id.in_(named)
+        case "tag":
+            return or_(*(_tagged(value, dialect) for value in term.values))
+        case "sku" | "currency":
+            return or_(*(_text(MessageRow.gift[term.field].as_string(), value) for value in term.values))
+        case "amount":
+            amount = cast(MessageRow.gift["amount"].as_string(), Numeric(20, 3))
+            return _COMPARE[term.operator](amount, Decimal(term.values[0]))
+        case "status":
+            return or_(*(_status(value) for value in term.values))
+        case _:
+            return _plain(term)
+
+
+def _plain(term: Term) -> ColumnElement[bool]:
+    column, field = _COLUMNS[term.field], FIELDS[term.field]
+    match field.kind:
+        case Kind.CHOICE:
+            return column.in_(term.values)
+        case Kind.NUMBER:
+            return _COMPARE[term.operator](column, int(term.values[0]))
+        case Kind.MOMENT:
+            changed = _moment(term, column)
+            return and_(MessageRow.state.in_([s.value for s in field.states]), changed) if field.states else changed
+        case _:
+            return or_(*(_text(column, value) for value in term.values))
+
+
+def _moment(term: Term, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """``<2h`` is an age below two hours, so later than two hours ago; a date is compared as it stands."""
+    moment: datetime | None = term.moment
+    compare = term.operator
+    if term.age:
+        compare = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}[compare]
+    return _COMPARE[compare](column, moment)
+
+
+def _text(column: ColumnElement[Any] | InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:
+    if value.endswith("*"):
+        begin = value[:-1]
+        # As a range, which an index can serve whatever the database's collation says of LIKE.
+        return and_(column >= begin, column < begin + "\U0010ffff") if begin else column.is_not(None)
+    return column == value
+
+
+def _status(value: str) -> ColumnElement[bool]:
+    if value.endswith("xx"):
+        first = int(value[0]) * 100
+        return MessageRow.last_status.between(first, first + 99)
+    return MessageRow.last_status == int(value)
+
+
+def _tagged(value: str, dialect: str) -> ColumnElement[bool]:
+    if dialect == "postgresql":
+        return MessageRow.tags.bool_op("@>")(cast(literal([value], MessageRow.tags.type), MessageRow.tags.type))
+    each = func.json_each(MessageRow.tags).table_valued("value")
+    return exists(select(literal(1)).select_from(each).where(each.c.value == value))
+
+
+def _uuids(texts: tuple[str, ...]) -> list[UUID]:
+    found = []
+    for each in texts:
+        try:
+            found.append(UUID(each))
+        except ValueError:
+            continue  # no message has it
+    return found

@@ -1,0 +1,71 @@
+"""Inspection: failures that can be counted, discards, durable operations, and the indexes that lists stand on."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from dispatcher.ledger.types import Identifier, Json, UtcDateTime
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+_RARE = sa.text("state IN ('in_doubt', 'dead', 'expired', 'cancelled', 'suppressed', 'undelivered')")
+_MESSAGES = (
+    ("last_status", sa.SmallInteger()),
+    ("last_code", sa.String(length=100)),
+    ("failure", sa.String(length=160)),
+    ("discarded_at", UtcDateTime()),
+    ("operation_id", Identifier()),
+)
+_OPERATIONS = (("options", Json), ("canary", Json), ("note", sa.Text()))
+
+
+def upgrade() -> None:
+    """Add columns and indexes, and fill in what is known of the messages that are there."""
+    for name, kind in _MESSAGES:
+        op.add_column("dispatcher_messages", sa.Column(name, kind, nullable=True))
+    for name, json in _OPERATIONS:
+        op.add_column("dispatcher_operations", sa.Column(name, json, nullable=True))
+    op.add_column("dispatcher_operations", sa.Column("failed", sa.Integer(), server_default="0", nullable=False))
+    op.execute(
+        "UPDATE dispatcher_messages SET last_status = a.http_status, last_code = a.error, "
+        "failure = COALESCE(a.error, dispatcher_messages.last_outcome) "
+        "FROM dispatcher_attempts a WHERE a.message_id = dispatcher_messages.id "
+        "AND a.number = dispatcher_messages.calls_made AND dispatcher_messages.state IN ('dead', 'in_doubt', 'expired')"
+    )
+    op.create_index(
+        "ix_dispatcher_messages_rare",
+        "dispatcher_messages",
+        ["state", "id"],
+        unique=False,
+        postgresql_where=_RARE,
+        sqlite_where=_RARE,
+    )
+    op.create_index(
+        "ix_dispatcher_messages_operation_id",
+        "dispatcher_messages",
+        ["operation_id"],
+        unique=False,
+        postgresql_where=sa.text("operation_id IS NOT NULL"),
+        sqlite_where=sa.text("operation_id IS NOT NULL"),
+    )
+    op.create_index("ix_dispatcher_messages_recipient", "dispatcher_messages", ["recipient", "id"], unique=False)
+    op.create_index("ix_dispatcher_audit_subject", "dispatcher_audit", ["subject", "id"], unique=False)
+    op.create_index("ix_dispatcher_operations_state", "dispatcher_operations", ["state"], unique=False)
+
+
+def downgrade() -> None:
+    """Take them away again."""
+    op.drop_index("ix_dispatcher_operations_state", "dispatcher_operations")
+    op.drop_index("ix_dispatcher_audit_subject", "dispatcher_audit")
+    op.drop_index("ix_dispatcher_messages_operation_id", "dispatcher_messages")
+    op.drop_index("ix_dispatcher_messages_recipient", "dispatcher_messages")
+    op.drop_index("ix_dispatcher_messages_rare", "dispatcher_messages")
+    op.drop_column("dispatcher_operations", "failed")
+    for name, _ in _OPERATIONS:
+        op.drop_column("dispatcher_operations", name)
+    for name, _ in _MESSAGES:
+        op.drop_column("dispatcher_messages", name)

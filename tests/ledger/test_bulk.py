@@ -1,0 +1,266 @@
+"""Bulk operations: each message once, through kills and rivals; pace, canary, pause; what is never touched."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine
+
+from dispatcher.domain.errors import LedgerUnavailable, OperationNotFound, OperationRefused
+from dispatcher.domain.message import Channel
+from dispatcher.domain.operation import Deed, Pace, Stage
+from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.domain.query import parse_query
+from dispatcher.domain.state import State
+from dispatcher.ledger import Books, By, Filter, InspectionBooks, Operation, Resolution, SqlLedger, bulk
+from dispatcher.testing import FakeClock
+from tests.campaigns.making import campaigns_on, numbers
+from tests.making import gift, outcome, settled, wish
+
+
+@pytest.fixture
+def desk(engine: Engine) -> InspectionBooks:
+    return InspectionBooks(engine=engine)
+
+
+def by(clock: FakeClock, reason: str | None = "the outage is over") -> By:
+    return By(actor="olga", reason=reason, now=clock.now())
+
+
+def die(engine: Engine, clock: FakeClock, count: int, name: str = "spring") -> None:
+    """Let a campaign's messages die."""
+    campaigns = campaigns_on(engine, clock)
+    campaigns.start(campaigns.create(numbers(count, first=len(name) * 10_000), name=name, template="Hi").campaign.id)
+    fail(engine, clock, count)
+
+
+def fail(engine: Engine, clock: FakeClock, count: int, *, accepted: int = 0) -> None:
+    """Claim messages and let them die, but for some."""
+    ledger = SqlLedger.on(engine)
+    claimed = ledger.claim(wish(clock.now(), count=count)).messages
+    answers = [
+        outcome(OutcomeKind.ACCEPTED, http_status=200)
+        if place < accepted
+        else outcome(OutcomeKind.REJECTED, http_status=400)
+        for place in range(len(claimed))
+    ]
+    ledger.settle([settled(each, answer, clock.now()) for each, answer in zip(claimed, answers, strict=True)])
+    clock.advance(timedelta(seconds=1))
+
+
+def begin(
+    desk: InspectionBooks, clock: FakeClock, query: str = "", *, kind: Deed = Deed.REPLAY, ids: Any = (), **pace: Any
+) -> Operation:
+    return desk.begin(
+        kind,
+        parse_query(query, now=clock.now()),
+        by(clock),
+        ids=ids,
+        pace=Pace(**pace),
+        budget=3,
+        life=timedelta(hours=1),
+    )
+
+
+def drive(desk: InspectionBooks, operation: Operation, clock: FakeClock) -> Operation:
+    while desk.step(operation.id, now=clock.now()):
+        pass
+    return desk.operation(operation.id)
+
+
+def counts(books: Books) -> dict[State, int]:
+    return {tally.state: tally.count for tally in books.tallies()}
+
+
+def test_everything_that_matches_is_queued_again_once(
+    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+) -> None:
+    die(engine, clock, 1200)
+    operation = begin(desk, clock, "status:400")
+    assert operation.total == 1200
+    done = drive(desk, operation, clock)
+    assert (done.state, done.done, done.skipped) == (Stage.DONE, 1200, 0)
+    assert counts(books) == {State.QUEUED: 1200}
+    message = books.messages(Filter(), limit=1)[0]
+    assert (message.max_attempts, message.expires_at) == (4, clock.now() + timedelta(hours=1))
+    assert [entry.action for entry in books.story(message.id)[2]] == ["replay"]
+    assert campaigns_on(engine, clock).books.find("spring").state == "running"
+
+
+def test_what_fails_again_is_not_replayed_twice(
+    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+) -> None:
+    die(engine, clock, 700)
+    operation = begin(desk, clock)
+    assert desk.step(operation.id, now=clock.now()) == 500
+    fail(engine, clock, 500)
+    assert drive(desk, operation, clock).done == 700
+    assert counts(books) == {State.DEAD: 500, State.QUEUED: 200}
+
+
+def test_what_died_after_it_was_begun_is_not_meant(
+    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+) -> None:
+    die(engine, clock, 10)
+    operation = begin(desk, clock)
+    clock.advance(timedelta(seconds=1))
+    die(engine, clock, 5, name="autumn leaves")
+    assert drive(desk, operation, clock).done == 10
+    assert counts(books) == {State.DEAD: 5, State.QUEUED: 10}
+
+
+def test_a_step_that_is_killed_is_made_again_as_if_it_had_never_been(
+    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die(engine, clock, 1100)
+    operation = begin(desk, clock)
+    real, calls = bulk._note_each, iter(range(100))
+
+    def sometimes(*args: Any) -> None:
+        if next(calls) in (0, 2):
+            raise LedgerUnavailable("the connection broke in the middle")
+        real(*args)
+
+    monkeypatch.setattr(bulk, "_note_each", sometimes)
+    for _ in range(6):
+        try:
+            desk.step(operation.id, now=clock.now())
+        except LedgerUnavailable:
+            continue
+    assert drive(desk, operation, clock).done == 1100
+    assert counts(books) == {State.QUEUED: 1100}
+    assert {len(books.story(message.id)[2]) for message in books.messages(Filter(), limit=2000)} == {1}
+
+
+def test_many_who_drive_one_operation_change_each_message_once(
+    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+) -> None:
+    die(engine, clock, 2000)
+    operation = begin(desk, clock)
+    threads = [
+        threading.Thread(target=drive, args=(InspectionBooks(engine=engine), operation, clock)) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert drive(desk, operation, clock).done == 2000
+    assert counts(books) == {State.QUEUED: 2000}
+
+
+def test_gifts_that_may_have_been_carried_out_are_never_in_it(
+    books: Books, ledger: SqlLedger, desk: InspectionBooks, clock: FakeClock
+) -> None:
+    books.enqueue([gift(clock.now()) for _ in range(3)], source="test")
+    safe, doubtful, given_up = ledger.claim(wish(clock.now(), Channel.GIFT)).messages
+    ledger.settle(
+        [
+            settled(safe, outcome(OutcomeKind.REJECTED, http_status=422), clock.now()),
+            settled(doubtful, outcome(OutcomeKind.IN_DOUBT), clock.now()),
+            settled(given_up, outcome(OutcomeKind.IN_DOUBT), clock.now()),
+        ]
+    )
+    clock.advance(timedelta(seconds=1))
+    books.resolve(given_up.id, Resolution.GIVE_UP, by(clock), budget=3, life=timedelta(hours=1))
+    query = parse_query("channel:gift", now=clock.now())
+    forecast = desk.foresee(Deed.REPLAY, query)
+    assert forecast.total == 1
+    assert str(forecast.money["AUD"]) == "25.00"
+    assert forecast.left_out == {
+        "in doubt: a person resolves each of them": 1,
+        "a gift that may have been carried out": 1,
+    }
+    for kind in Deed:
+        operation = begin(desk, clock, "", kind=kind, ids=[safe.id, doubtful.id, given_up.id])
+        drive(desk, operation, clock)
+    assert [books.message(each.id).state for each in (safe, doubtful, given_up)] == [
+        State.QUEUED,
+        State.IN_DOUBT,
+        State.DEAD,
+    ]
+    assert books.message(given_up.id).discarded_at is None
+
+
+def test_it_waits_for_its_moment_and_goes_at_its_rate(
+    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+) -> None:
+    die(engine, clock, 100)
+    operation = begin(desk, clock, at=clock.now() + timedelta(minutes=1), per_second=5.0)
+    assert desk.step(operation.id, now=clock.now()) == 0
+    clock.advance(timedelta(minutes=1))
+    seen = []
+    for _ in range(25):
+        clock.advance(timedelta(seconds=1))
+        desk.step(operation.id, now=clock.now())
+        seen.append(desk.operation(operation.id).done)
+    assert seen[:3] == [5, 10, 15]
+    assert (seen[19], desk.operation(operation.id).state) == (100, Stage.DONE)
+
+
+def test_it_is_spread_evenly(engine: Engine, desk: InspectionBooks, clock: FakeClock) -> None:
+    die(engine, clock, 60)
+    operation = begin(desk, clock, spread=timedelta(minutes=10))
+    for minute in range(1, 11):
+        clock.advance(timedelta(minutes=1))
+        drive(desk, operation, clock)
+        assert desk.operation(operation.id).done == 6 * minute
+
+
+@pytest.mark.parametrize(
+    ("accepted", "stage", "done"), [(20, Stage.DONE, 100), (16, Stage.DONE, 100), (15, Stage.STOPPED, 20)]
+)
+def test_a_canary_stops_it_if_too_many_fail_again(
+    engine: Engine, desk: InspectionBooks, clock: FakeClock, accepted: int, stage: Stage, done: int
+) -> None:
+    die(engine, clock, 100)
+    operation = begin(desk, clock, canary=20)
+    assert desk.step(operation.id, now=clock.now()) == 20
+    assert desk.step(operation.id, now=clock.now()) == 0, "it waits for what became of the first"
+    fail(engine, clock, 20, accepted=accepted)
+    ended = drive(desk, operation, clock)
+    assert (ended.state, ended.done) == (stage, done)
+    assert (ended.note or "").startswith("stopped by its canary: 5 of the first 20") == (stage is Stage.STOPPED)
+
+
+def test_it_can_be_paused_and_ended(engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock) -> None:
+    die(engine, clock, 1100)
+    operation = begin(desk, clock)
+    desk.step(operation.id, now=clock.now())
+    desk.pause_operation(operation.id, by(clock, "look at it"))
+    assert desk.step(operation.id, now=clock.now()) == 0
+    with pytest.raises(OperationRefused, match="is paused, so it cannot become paused"):
+        desk.pause_operation(operation.id, by(clock))
+    desk.resume_operation(operation.id, by(clock))
+    assert desk.step(operation.id, now=clock.now()) == 500
+    desk.abort_operation(operation.id, by(clock, "enough"))
+    assert desk.step(operation.id, now=clock.now()) == 0
+    assert (desk.operation(operation.id).state, desk.operation(operation.id).note) == (Stage.ABORTED, "enough")
+    assert counts(books) == {State.DEAD: 100, State.QUEUED: 1000}
+    with pytest.raises(OperationRefused):
+        desk.resume_operation(operation.id, by(clock))
+    with pytest.raises(OperationNotFound):
+        desk.operation(UUID(int=1))
+
+
+def test_what_is_put_away_is_listed_no_more_and_can_be_replayed_by_its_id(
+    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+) -> None:
+    die(engine, clock, 10)
+    drive(desk, begin(desk, clock, kind=Deed.DISCARD), clock)
+    query = parse_query("state:dead", now=clock.now())
+    assert (desk.search(query, limit=10), desk.groups(query)) == ([], [])
+    assert desk.foresee(Deed.REPLAY, query).left_out == {"put away before": 10}
+    message = books.messages(Filter(), limit=1)[0]
+    books.replay(message.id, by(clock), budget=1, life=timedelta(hours=1))
+    assert books.message(message.id).discarded_at is None
+
+
+def test_the_clock_carries_it_out(engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock) -> None:
+    die(engine, clock, 1200)
+    begin(desk, clock)
+    SqlLedger.on(engine).operate(now=clock.now(), patience=timedelta(seconds=30))
+    assert counts(books) == {State.QUEUED: 1200}
