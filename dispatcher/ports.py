@@ -263,6 +263,10 @@ class Ledger(Protocol):
         """Go on with bulk operations for about so long, and return how many messages were changed."""
         ...
 
+    def fold(self, *, now: datetime) -> int:
+        """Fold old counts of calls into their sums, and return how many rows went."""
+        ...
+
     def due(self, *, now: datetime) -> list[Due]:
         """Say for each channel whether something waits that could go now."""
         ...

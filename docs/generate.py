@@ -81,6 +81,17 @@ SPECIAL_EXITS = {
     "messages show": {Exit.NOTHING_MATCHED: "no such message"},
     "messages cancel": {Exit.NOTHING_MATCHED: "no such message", Exit.REFUSED: "it is not queued any more"},
     "dead list": {Exit.NOTHING_MATCHED: "no message was given up"},
+    "dead groups": {Exit.NOTHING_MATCHED: "no message was given up"},
+    "dead discard": {
+        Exit.NOTHING_MATCHED: "nothing that matches was given up",
+        Exit.REFUSED: "what matches may not be put away, or several would be and nobody said `--yes`",
+    },
+    "operations list": {Exit.NOTHING_MATCHED: "there has been none"},
+    "operations show": {Exit.NOTHING_MATCHED: "no such operation"},
+    "operations pause": {Exit.NOTHING_MATCHED: "no such operation", Exit.REFUSED: "it does not run"},
+    "operations resume": {Exit.NOTHING_MATCHED: "no such operation", Exit.REFUSED: "it is not paused"},
+    "operations abort": {Exit.NOTHING_MATCHED: "no such operation", Exit.REFUSED: "it is over"},
+    "audit": {Exit.NOTHING_MATCHED: "nobody did anything, or nothing to this subject"},
     "dead show": {Exit.NOTHING_MATCHED: "no such message"},
     "dead replay": {
         Exit.NOTHING_MATCHED: "nothing to replay, or a named message does not exist",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -127,12 +128,22 @@ def dry_run(
         now=None if rates.effective is None else _speed(tally, terms, rates.effective, starts_at),
         configured=_speed(tally, terms, rates.configured.per_second, starts_at),
         samples=tuple(
-            Sample(line=each.line, recipient=Recipient(each.recipient), text=each.body or each.gift or "")
+            Sample(
+                line=each.line,
+                recipient=Recipient(each.recipient),
+                text=each.body if each.body is not None else _gift_in_words(each.gift),
+            )
             for each in tally.samples
         ),
         warnings=(),
     )
     return replace(report, warnings=tuple(_warnings(report, terms)))
+
+
+def _gift_in_words(gift: str | None) -> str:
+    said = json.loads(gift or "{}")
+    note = f": {said['note']}" if said.get("note") else ""
+    return f"{said.get('sku')}, {said.get('currency')} {said.get('amount')}{note}"
 
 
 def _without(page: Page, left_out: frozenset[str]) -> Page:

@@ -37,13 +37,15 @@ def lay_out(columns: Sequence[str], terms: Terms) -> Layout:
     )
 
 
-def recipient_place(columns: Sequence[str], mapped: Mapping[str, str]) -> int:
-    """Find the column of the numbers.
+def places_of(columns: Sequence[str], mapped: Mapping[str, str]) -> dict[str, int]:
+    """Return the place of each field, that of the numbers among them.
 
     :param mapped: field by column, for columns whose name says something else.
-    :raises InvalidCampaign: there is none.
+    :raises InvalidCampaign: no column holds the numbers.
     """
-    return _recipient(columns, _places(columns, mapped))
+    places = _places(columns, mapped)
+    _recipient(columns, places)
+    return places
 
 
 def _places(columns: Sequence[str], mapped: Mapping[str, str]) -> dict[str, int]:

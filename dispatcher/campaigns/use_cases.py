@@ -118,7 +118,12 @@ class Campaigns:
         now = self.clock.now()
         if at is not None and at <= now:
             raise InvalidCampaign("starts_at", f"{at:%Y-%m-%d %H:%M:%S %Z} is past; give a moment to come, or none")
-        started = self.books.start(campaign, self._by(reason), at=at)
+        found = self.books.find(campaign)
+        if found.expires_at is not None and (at or now) >= found.expires_at:
+            raise InvalidCampaign(
+                "starts_at", f"its messages expire before, at {found.expires_at:%Y-%m-%d %H:%M:%S %Z}; make it anew"
+            )
+        started = self.books.start(found.id, self._by(reason), at=at)
         self.bell.ring()
         return started
 

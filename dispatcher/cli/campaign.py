@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dispatcher.cli import campaign_options as given
-from dispatcher.cli.exits import Exit, Refused
+from dispatcher.cli.exits import Exit, Refused, WrongUsage
 from dispatcher.cli.noun import noun
 from dispatcher.cli.options import MOMENT, AsJson, Limit, RequiredWhy, Why
 from dispatcher.cli.session import actor, open_ledger, stated
@@ -18,6 +18,7 @@ from dispatcher.cli.when import parse_moment
 from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
+from dispatcher.domain.words import counted
 
 if TYPE_CHECKING:
     from dispatcher.ledger import Campaign
@@ -62,10 +63,13 @@ def create(
     """
     from dispatcher.cli import campaign_screen, intake_screen
 
+    named = name if name is not None else "" if str(file) == "-" else file.stem
+    if not named.strip():
+        raise WrongUsage("--name: is needed, and not blank, where the file has no name to take")
     with (
         open_ledger() as services,
         intake_screen.readable(file) as path,
-        intake_screen.invalid_rows(invalid_to) as rows,
+        intake_screen.invalid_rows(invalid_to, of=path) as rows,
     ):
         wanted = given.wanted(
             services.clock.now(),
@@ -85,7 +89,7 @@ def create(
         with intake_screen.bar("Taking in") as on_progress:
             created = services.campaigns(actor()).create(
                 path,
-                name=name or file.stem,
+                name=named,
                 encoding=encoding,
                 delimiter=delimiter,
                 on_progress=on_progress,
@@ -134,7 +138,7 @@ def dry_run(
     with (
         open_ledger() as services,
         intake_screen.readable(file) as path,
-        intake_screen.invalid_rows(invalid_to) as rows,
+        intake_screen.invalid_rows(invalid_to, of=path) as rows,
     ):
         wanted = given.wanted(
             services.clock.now(),
@@ -225,7 +229,7 @@ def start(
     with open_ledger() as services:
         moment = parse_moment(at, field="at", now=services.clock.now())
         started = services.campaigns(actor()).start(campaign, at=moment, reason=reason)
-    _report(started, f"{_goes(started)}: {started.total:,} recipients.", as_json=as_json)
+    _report(started, f"{_goes(started)}: {counted(started.total, 'recipient')}.", as_json=as_json)
 
 
 @campaign.command()
@@ -262,10 +266,10 @@ def cancel(campaign: given.Which, reason: Why = None, yes: _Yes = False, as_json
         progress = campaigns.progress(campaign)
         waiting = progress.count(State.QUEUED)
         if not progress.campaign.state.over:
-            question = f"Call off {progress.campaign.name!r}, with {waiting:,} recipients who have got nothing yet?"
+            question = f"Call off {progress.campaign.name!r}, with {counted(waiting, 'recipient')} who got nothing yet?"
             _agree(question, yes=yes or not waiting, as_json=as_json)
         cancelled = campaigns.cancel(campaign, reason=reason)
-    _report(cancelled, f"is cancelled: {waiting:,} recipients get nothing.", as_json=as_json)
+    _report(cancelled, f"is cancelled: {counted(waiting, 'recipient')} will get nothing.", as_json=as_json)
 
 
 @campaign.command("retry-failed")
@@ -288,7 +292,7 @@ def retry_failed(
         count = services.campaign_books.retryable(found.id)
         retried = 0
         if count and not dry_run:
-            _agree(f"Send {count:,} messages of {found.name!r} again?", yes=yes or count == 1, as_json=as_json)
+            _agree(f"Send {counted(count, 'message')} of {found.name!r} again?", yes=yes or count == 1, as_json=as_json)
             found, retried = services.campaigns(actor()).retry_failed(found.id, reason=reason)
     if as_json:
         screen.print_json({"id": found.id, "failed": count, "queued_again": retried, "dry_run": dry_run})
@@ -322,7 +326,9 @@ def export(
     with open_ledger() as services:
         deliveries = services.campaigns(actor()).deliveries(campaign)
         wanted = (each for each in deliveries if not state or each.state in state)
-        campaign_export.write(wanted, file)
+        written = campaign_export.write(wanted, file)
+    if not written:
+        raise typer.Exit(Exit.NOTHING_MATCHED)
 
 
 def _goes(campaign: Campaign) -> str:

@@ -15,21 +15,22 @@ from dispatcher.ledger import Delivery
 _HEAD = ("recipient", "state", "reason", "attempts", "may_be_a_duplicate", "accepted_at", "provider_id", "message_id")
 
 
-def write(deliveries: Iterable[Delivery], file: Path | None) -> None:
-    """Write to a file, or to standard output."""
+def write(deliveries: Iterable[Delivery], file: Path | None) -> int:
+    """Write to a file, or to standard output, and return how many there were."""
     if file is None:
         out = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
-        _write(deliveries, out)
+        count = _write(deliveries, out)
         out.detach()
-        return
+        return count
     with file.open("w", newline="", encoding="utf-8-sig") as opened:  # with its mark, or Excel takes it for ANSI
-        _write(deliveries, opened)
+        return _write(deliveries, opened)
 
 
-def _write(deliveries: Iterable[Delivery], out: TextIO) -> None:
+def _write(deliveries: Iterable[Delivery], out: TextIO) -> int:
     writer = csv.writer(out)
     writer.writerow(_HEAD)
-    for each in deliveries:
+    count = 0
+    for count, each in enumerate(deliveries, start=1):  # noqa: B007 - counted for what comes after
         accepted_at = "" if each.accepted_at is None else each.accepted_at.isoformat().replace("+00:00", "Z")
         writer.writerow(
             [
@@ -43,3 +44,4 @@ def _write(deliveries: Iterable[Delivery], out: TextIO) -> None:
                 each.id,
             ]
         )
+    return count

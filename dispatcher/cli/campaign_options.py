@@ -26,7 +26,10 @@ TemplateText = Annotated[
 ]
 StartsAt = Annotated[str | None, typer.Option("--starts-at", metavar="WHEN", help=f"When it starts: {MOMENT}")]
 ExpiresAt = Annotated[
-    str | None, typer.Option("--expires-at", metavar="WHEN", help="Not after; 30 days after its start if left out.")
+    str | None,
+    typer.Option(
+        "--expires-at", metavar="WHEN", help="Not after; if left out 30 days after --starts-at, or after now."
+    ),
 ]
 Window = Annotated[
     str | None,

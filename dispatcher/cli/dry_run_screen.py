@@ -13,6 +13,7 @@ from dispatcher.campaigns.survey import character_name
 from dispatcher.cli import screen
 from dispatcher.cli.intake_screen import left_out, reasons_document, show_reasons
 from dispatcher.cli.when import at, in_words
+from dispatcher.domain.words import counted
 
 _CULPRITS_SHOWN = 8
 
@@ -85,7 +86,7 @@ def _facts(report: DryRun) -> Iterator[tuple[str, str | Text]]:
     yield from left_out(report.invalid, report.duplicates.count, report.opted_out)
     if report.parts:
         kinds = ", ".join(
-            f"{messages:,} messages in {encoding.value} ({parts:,} parts)"
+            f"{counted(messages, 'message')} in {encoding.value} ({counted(parts, 'part')})"
             for encoding, (messages, parts) in sorted(report.by_encoding.items(), key=lambda item: -item[1][0])
         )
         yield "SMS parts", f"{report.parts:,}: {kinds}"

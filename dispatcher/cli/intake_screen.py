@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from dispatcher.cli import campaign_screen, screen
+from dispatcher.cli.exits import WrongUsage
+from dispatcher.domain.words import counted
 
 if TYPE_CHECKING:
     from dispatcher.campaigns import Created, Loading
@@ -35,17 +37,42 @@ def readable(file: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def invalid_rows(file: Path | None) -> Iterator[Callable[[Sequence[Invalid]], None]]:
-    """Give what takes invalid rows, and writes them to a file if there is one."""
-    from dispatcher.campaigns.cells import inert_cell
+def invalid_rows(file: Path | None, *, of: Path) -> Iterator[Callable[[Sequence[Invalid]], None]]:
+    """Give what takes invalid rows, and writes them to a file if there is one.
 
+    The file takes its place when all is well and something was read; a run that changes nothing leaves an older one.
+
+    :raises WrongUsage: it is the very file that the rows come from.
+    """
     if file is None:
         yield lambda _: None
         return
-    with file.open("w", newline="", encoding="utf-8-sig") as out:
-        writer = csv.writer(out)
-        writer.writerow(["line", "number", "reason"])
-        yield lambda rows: writer.writerows((row.line, row.value, inert_cell(row.reason)) for row in rows)
+    if file.exists() and of.exists() and file.samefile(of):
+        raise WrongUsage("--invalid-to: is the file of the recipients itself; give another")
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("w", newline="", encoding="utf-8-sig") as out:
+            rows = _InvalidRows(out)
+            yield rows
+        if rows.read:
+            part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class _InvalidRows:
+    """Writes invalid rows, and knows whether any page was read at all."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.read = False
+        self._writer = csv.writer(out)
+        self._writer.writerow(["line", "number", "reason"])
+
+    def __call__(self, rows: Sequence[Invalid]) -> None:
+        from dispatcher.campaigns.cells import inert_cell
+
+        self.read = True
+        self._writer.writerows((row.line, row.value, inert_cell(row.reason)) for row in rows)
 
 
 @contextmanager
@@ -82,10 +109,13 @@ def show_created(created: Created, *, invalid_to: Path | None) -> None:
     """Say what was taken in and what was left out."""
     campaign, tally = created.campaign, created.tally
     if created.duplicate or tally is None:
-        screen.say(f"{campaign.name} was taken in before ({campaign.total:,} recipients); nothing was changed.")
+        screen.say(
+            f"{campaign.name} was taken in before ({counted(campaign.total, 'recipient')}); "
+            "nothing was changed, its start neither."
+        )
     else:
         rows = [("recipients", f"{campaign.total:,} of {campaign.rows_read:,} rows")]
-        rows += [("parts", f"{campaign.parts:,} SMS parts")] if campaign.parts else []
+        rows += [("parts", counted(campaign.parts, "SMS part"))] if campaign.parts else []
         rows += left_out(campaign.invalid, campaign.duplicates, campaign.opted_out)
         screen.say(f"{campaign.name} is in the ledger.")
         screen.show(screen.facts(rows, indent=1))

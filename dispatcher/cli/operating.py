@@ -83,8 +83,9 @@ def agree(plan: Plan, *, yes: bool, as_json: bool) -> None:
     done = {Deed.REPLAY: "sent again", Deed.DISCARD: "put away"}[plan.kind]
     if as_json or not sys.stdin.isatty():
         raise Refused(f"{count} messages would be {done} and nobody can be asked here: add --yes if you mean it")
-    if not typer.confirm(f"{count:,} messages will be {done}. Go on?", err=True):
-        raise Refused("nothing was done")
+    question = {Deed.REPLAY: f"Send these {count:,} again?", Deed.DISCARD: f"Put these {count:,} away?"}[plan.kind]
+    if not typer.confirm(question, err=True):
+        raise Refused(f"nothing was {'replayed' if plan.kind is Deed.REPLAY else 'put away'}")
 
 
 def carry_out(desk: Desk, operation: Operation, *, detach: bool, as_json: bool) -> Standing:

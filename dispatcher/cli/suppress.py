@@ -14,6 +14,7 @@ from dispatcher.cli.noun import noun
 from dispatcher.cli.options import AsJson, Reveal, Why
 from dispatcher.cli.session import by, open_ledger
 from dispatcher.domain.message import Channel
+from dispatcher.domain.words import counted
 
 suppress = noun("Note who opted out of a channel; nothing is sent to them, not even what is queued already.")
 
@@ -33,7 +34,7 @@ def add(numbers: _Numbers, channel: _OfChannel = Channel.SMS, reason: Why = None
     from dispatcher.domain.recipient import parse_recipient
 
     with open_ledger() as services:
-        checked = [parse_recipient(number, region=services.intake.region) for number in numbers]
+        checked = list(dict.fromkeys(parse_recipient(each, region=services.intake.region) for each in numbers))
         new = services.campaign_books.suppress(channel, checked, by(services, reason))
     if as_json:
         screen.print_json({"channel": channel, "given": len(checked), "new": new})
@@ -48,7 +49,7 @@ def remove(numbers: _Numbers, channel: _OfChannel = Channel.SMS, reason: Why = N
     from dispatcher.domain.recipient import parse_recipient
 
     with open_ledger() as services:
-        checked = [parse_recipient(number, region=services.intake.region) for number in numbers]
+        checked = list(dict.fromkeys(parse_recipient(each, region=services.intake.region) for each in numbers))
         gone = services.campaign_books.unsuppress(channel, checked, by(services, reason))
     if as_json:
         screen.print_json({"channel": channel, "given": len(checked), "removed": gone})
@@ -62,7 +63,9 @@ def remove(numbers: _Numbers, channel: _OfChannel = Channel.SMS, reason: Why = N
 def import_(
     *,
     file: given.File,
-    channel: _OfChannel = Channel.SMS,
+    channel: Annotated[
+        Channel | None, typer.Option("--channel", help="The channel, unless there is a column `channel`; else sms.")
+    ] = None,
     region: given.Region = None,
     columns: given.Map = None,
     encoding: given.Encoding = None,
@@ -72,6 +75,8 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Take opt-outs from a CSV file with a column `recipient` (or map one). Run twice, it changes nothing.
+
+    Columns `channel` and `reason` count where there are such, so what `suppress export` wrote comes back as it was.
 
     Example:
       dispatcher suppress import stop.csv --map Mobile=recipient --region AU
@@ -83,7 +88,7 @@ def import_(
     with (
         open_ledger() as services,
         intake_screen.readable(file) as path,
-        intake_screen.invalid_rows(invalid_to) as rows,
+        intake_screen.invalid_rows(invalid_to, of=path) as rows,
         intake_screen.bar("Taking in") as on_progress,
     ):
         done = import_opt_outs(
@@ -98,11 +103,9 @@ def import_(
         )
     if as_json:
         reasons = intake_screen.reasons_document(done.reasons)
-        screen.print_json(
-            {"channel": channel, "rows": done.rows, "new": done.new, "invalid": done.invalid, "reasons": reasons}
-        )
+        screen.print_json({"rows": done.rows, "new": done.new, "invalid": done.invalid, "reasons": reasons})
     else:
-        screen.say(f"{done.new:,} opted out of {channel.value}, of {done.rows:,} rows; {done.invalid:,} invalid.")
+        screen.say(f"{done.new:,} opted out, of {counted(done.rows, 'row')}; {done.invalid:,} invalid.")
         intake_screen.show_reasons(done.reasons)
 
 
@@ -126,7 +129,11 @@ def export(
                 writer.writerow([*row, each.created_at.isoformat()])
             count += len(page)
             after = (page[-1].channel.value, str(page[-1].recipient))
-    screen.say(f"{count:,} opt-outs are in {file}.")
+    if not count:
+        file.unlink()
+        screen.say("Nobody opted out.")
+        raise typer.Exit(Exit.NOTHING_MATCHED)
+    screen.say(f"{counted(count, 'opt-out')} written to {file}.")
 
 
 @suppress.command("list")

@@ -6,6 +6,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from dispatcher.domain.errors import InvalidMessage
+from dispatcher.domain.words import at, in_words, roughly
+
+__all__ = ["at", "in_words", "parse_moment", "roughly"]
 
 _RELATIVE = re.compile(r"\+(?=\d)(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,8})s)?", re.ASCII)
 _FARTHEST = timedelta(days=3660)
@@ -45,40 +48,3 @@ def _absolute(text: str, field: str) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise InvalidMessage(field, f"{text!r} is out of range; check the year") from None
-
-
-def in_words(span: timedelta) -> str:
-    """Say how long something takes, in two units at the most.
-
-    >>> [in_words(timedelta(seconds=s)) for s in (0.042, 3.14, 75, 4000, 200_000, 9_000_000)]
-    ['42 ms', '3.1 s', '1 min 15 s', '1 h 6 min', '2 d 7 h', '104 d']
-    """
-    seconds = max(0.0, span.total_seconds())
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            count, rest = whole // size, whole % size // part
-            return f"{count} {unit} {rest} {smaller}" if rest and count < 100 else f"{count} {unit}"
-    return f"{whole} s"
-
-
-def roughly(span: timedelta) -> str:
-    """Say how long something takes, in one unit, a second at the least.
-
-    >>> roughly(timedelta(hours=3, minutes=20)), roughly(timedelta(milliseconds=20))
-    ('3 h', '1 s')
-    """
-    return " ".join(in_words(timedelta(seconds=max(1, round(span.total_seconds())))).split()[:2]).replace(".0", "")
-
-
-def at(moment: datetime) -> str:
-    """Write a moment to the second.
-
-    >>> at(datetime(2026, 11, 24, 9, 5, tzinfo=UTC))
-    '2026-11-24 09:05:00 UTC'
-    """
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

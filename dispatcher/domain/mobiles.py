@@ -24,7 +24,7 @@ class _Plan:
     """What the library checks of a number of one region, in its order."""
 
     leading: re.Pattern[str] | None
-    """Where several regions share a calling code: if there is one, it alone decides whether a number is the region's."""
+    """Of regions that share a calling code: where there is one, it alone decides whether a number is the region's."""
     general: re.Pattern[str]
     special: re.Pattern[str]
     """Premium, toll-free and other numbers, which win over mobile where patterns overlap."""

@@ -69,7 +69,7 @@ def parse_recipient(number: str, *, region: str | None = None) -> Recipient:
     if region is None and not canonical:
         why = f"{mask(text)!r} is not E.164; write it as +61491570006 (plus, country, number)"
         raise InvalidMessage("recipient", why)
-    if text.startswith(FICTION) and len(text) == len("+447700900000") and E164.match(text):
+    if canonical and text.startswith(FICTION) and len(text) == len("+447700900000"):
         return Recipient(text)
     national = None if region is None or canonical else certain_mobile(text, region)
     if national is not None:

@@ -24,6 +24,7 @@ from dispatcher.ports import Bell, Clock, Ledger
 log = structlog.get_logger(__name__)
 
 BATCH = 1000
+FOLDING = timedelta(hours=1)
 OPERATING = timedelta(milliseconds=400)
 """How long a beat goes on with bulk operations: the next beat is due within a second."""
 LOST = Outcome(
@@ -45,6 +46,7 @@ class Tick:
     grace: timedelta
     """How long the ledger must have been reachable before leases are taken back: workers settle their spool first."""
     roll: Callable[[], float] = random.random
+    _fold_at: float = field(default=0.0, init=False)
     _reachable_since: float | None = field(default=None, init=False)
 
     def run(self) -> None:
@@ -61,6 +63,9 @@ class Tick:
         if expired:
             log.info("expired", messages=expired)
         self._advance(now)
+        if self.clock.monotonic() >= self._fold_at:
+            self._fold_at = self.clock.monotonic() + FOLDING.total_seconds()
+            self.ledger.fold(now=now)
         self.ledger.operate(now=now, patience=OPERATING)
         if self._reachable_since is None:
             self._reachable_since = self.clock.monotonic()

@@ -16,7 +16,7 @@ from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.campaigns import Campaign, reopen
 from dispatcher.ledger.engine import reading, transaction
-from dispatcher.ledger.operations import By, audit
+from dispatcher.ledger.operations import By, audit, audit_each
 from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
 
 FAILED = (State.DEAD, State.EXPIRED)
@@ -130,10 +130,12 @@ def retry_failed(engine: Engine, campaign: Campaign, by: By, *, budget: int, lif
                     updated_at=by.now,
                 )
             )
-            page = connection.execute(again).rowcount
+            changed = connection.execute(again.returning(MessageRow.id)).scalars().all()
+            page = len(changed)
             if page:
                 reopen(connection, campaign)
                 audit(connection, by, "retry failed", f"campaign:{campaign.id}", messages=page)
+                audit_each(connection, by, "replay", changed, campaign=str(campaign.id))
         count += page
         if page < _AT_ONCE:
             return count

@@ -24,9 +24,9 @@ from dispatcher.domain.query import parse_query
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import called_off, given_up, guarded
-from dispatcher.ledger.operations import By, audit
+from dispatcher.ledger.operations import By, audit, audit_each
 from dispatcher.ledger.search import conditions
-from dispatcher.ledger.tables import AuditRow, CampaignRow, MessageRow, OperationRow
+from dispatcher.ledger.tables import CampaignRow, MessageRow, OperationRow
 
 STEP = 500
 CANARY_FAILS_ABOVE = 0.2
@@ -179,7 +179,8 @@ def _change(connection: Connection, operation: Operation, count: int, *, canary:
         campaigns = {row.campaign_id for row in found if row.campaign_id is not None}
         _reopen(connection, campaigns)
     if changed:
-        _note_each(connection, operation, changed, now)
+        by = By(actor=operation.actor, reason=operation.reason, now=now)
+        audit_each(connection, by, operation.kind.value, changed, operation=str(operation.id))
     over = len(ids) < count
     values: dict[str, Any] = {
         "cursor": str(ids[-1]) if ids else OperationRow.cursor,
@@ -235,23 +236,6 @@ def _reopen(connection: Connection, campaigns: set[UUID]) -> None:
             .where(CampaignRow.id.in_(campaigns), CampaignRow.state == CampaignState.FINISHED.value)
             .values(state=CampaignState.RUNNING.value, finished_at=None)
         )
-
-
-def _note_each(connection: Connection, operation: Operation, changed: Sequence[UUID], now: datetime) -> None:
-    """Tell it in each message's own story."""
-    rows = [
-        {
-            "id": uuid7(int(now.timestamp() * 1000), secrets.randbits(ENTROPY_BITS)),
-            "at": now,
-            "actor": operation.actor,
-            "action": operation.kind.value,
-            "subject": str(message),
-            "reason": operation.reason,
-            "details": {"operation": str(operation.id)},
-        }
-        for message in changed
-    ]
-    connection.execute(insert(AuditRow), rows)
 
 
 def _canary_passed(connection: Connection, operation: Operation, now: datetime) -> bool:

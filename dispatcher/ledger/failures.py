@@ -11,7 +11,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_, select
 
 from dispatcher.domain.fields import Safety
-from dispatcher.domain.message import Channel
+from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.query import Query
 from dispatcher.domain.state import State
 from dispatcher.ledger.search import conditions, safety
@@ -120,6 +120,30 @@ def counted(connection: Connection, where: Sequence[ColumnElement[bool]]) -> int
     """Count matches, up to one more than ``CAPPED_AT``."""
     some = select(literal(1)).select_from(MessageRow).where(*where).limit(CAPPED_AT + 1).subquery()
     return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def standing_counts(connection: Connection, *, cap: int) -> dict[tuple[Channel, Priority, State], int]:
+    """Count by channel, priority and state what is not settled well, each up to a cap; 0 is left out."""
+    found = {}
+    for channel in Channel:
+        for priority in Priority:
+            for state in (State.QUEUED, State.SENDING, State.IN_DOUBT, State.DEAD, State.EXPIRED):
+                some = (
+                    select(literal(1))
+                    .select_from(MessageRow)
+                    .where(
+                        MessageRow.state == state.value,
+                        MessageRow.channel == channel.value,
+                        MessageRow.priority == priority.value,
+                        MessageRow.discarded_at.is_(None),
+                    )
+                    .limit(cap)
+                    .subquery()
+                )
+                count = connection.execute(select(func.count()).select_from(some)).scalar_one()
+                if count:
+                    found[channel, priority, state] = count
+    return found
 
 
 def foresee(connection: Connection, where: Sequence[ColumnElement[bool]], *, replay: bool) -> Forecast:

@@ -9,13 +9,15 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Engine
 
+from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.operation import Deed, Pace, Stage
 from dispatcher.domain.query import Query
 from dispatcher.domain.state import State
-from dispatcher.ledger import bulk, failures, queries
+from dispatcher.ledger import bulk, failures, minutes, queries
 from dispatcher.ledger.bulk import Operation
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import Forecast, Group
+from dispatcher.ledger.minutes import Minute, Total
 from dispatcher.ledger.operations import By
 from dispatcher.ledger.search import conditions
 from dispatcher.ledger.tables import MessageRow
@@ -110,6 +112,21 @@ class InspectionBooks:
         """Return who did what, newest first."""
         with reading(self.engine) as connection:
             return queries.audit_trail(connection, subject=subject, limit=limit, before=before)
+
+    def minutes(self, since: datetime) -> list[Minute]:
+        """Return what calls came to, minute by minute."""
+        with reading(self.engine) as connection:
+            return minutes.since(connection, since)
+
+    def totals(self) -> list[Total]:
+        """Return what all calls came to since the ledger was made."""
+        with reading(self.engine) as connection:
+            return minutes.totals(connection)
+
+    def standing_counts(self, *, cap: int) -> dict[tuple[Channel, Priority, State], int]:
+        """Count what waits, is under way or needs a person, each from its partial index and up to a cap."""
+        with reading(self.engine) as connection:
+            return failures.standing_counts(connection, cap=cap)
 
     def _where(self, query: Query) -> list[ColumnElement[bool]]:
         return conditions(query, self.engine.dialect.name)

@@ -167,7 +167,7 @@ def _write(
 ) -> None:
     if not entries:
         return
-    due_at = campaign.starts_at or campaign.created_at
+    due_at = campaign.created_at  # when they go is their campaign's to say, and may be changed
     expires_at = campaign.expires_at
     assert expires_at is not None  # noqa: S101 - every campaign is made with one
     if connection.dialect.name == "postgresql":

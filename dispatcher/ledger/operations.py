@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -131,6 +132,23 @@ def audit(connection: Connection, by: By, action: str, subject: str, **details: 
             details=details,
         )
     )
+
+
+def audit_each(connection: Connection, by: By, action: str, messages: Sequence[UUID], **details: Any) -> None:
+    """Append what was done to many messages, to be told in the story of each."""
+    rows = [
+        {
+            "id": uuid7(int(by.now.timestamp() * 1000), secrets.randbits(ENTROPY_BITS)),
+            "at": by.now,
+            "actor": by.actor,
+            "action": action,
+            "subject": str(message),
+            "reason": by.reason,
+            "details": details,
+        }
+        for message in messages
+    ]
+    connection.execute(insert(AuditRow), rows)
 
 
 def _take_guard_away(connection: Connection, message_id: UUID) -> None:

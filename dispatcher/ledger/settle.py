@@ -19,6 +19,7 @@ from dispatcher.domain.failure import failure_of
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
+from dispatcher.ledger import minutes
 from dispatcher.ledger.tables import AttemptRow, MessageRow
 from dispatcher.ledger.types import as_text
 
@@ -47,7 +48,9 @@ def _settle_once_each(connection: Connection, settlements: Sequence[Settlement])
     rows = {settlement.message_id: _as_json(settlement) for settlement in settlements}
     set_states, *append = _SETTLE[connection.dialect.name]
     found = connection.execute(set_states, {"settlements": _dump(rows.values()), "now": as_text(now)})
-    taken = frozenset(MessageId(_as_uuid(row[0])) for row in found)
+    channels = {MessageId(_as_uuid(id_)): channel for id_, channel in found}
+    taken = frozenset(channels)
+    minutes.add(connection, [(channels[each.message_id], each) for each in settlements if each.message_id in taken])
     for statement in append:
         connection.execute(statement, {"settlements": _dump(rows[message] for message in taken)})
     for late in settlements:

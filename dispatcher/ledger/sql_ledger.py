@@ -15,7 +15,7 @@ from dispatcher.domain.attempt import Claimed, Settlement
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.state import State
-from dispatcher.ledger import bulk, claim, pauses, settle
+from dispatcher.ledger import bulk, claim, minutes, pauses, settle
 from dispatcher.ledger.advance import advance
 from dispatcher.ledger.engine import make_engine, reading, transaction
 from dispatcher.ledger.lanes import runners
@@ -97,6 +97,11 @@ class SqlLedger:
             while time.monotonic() < ends and (now_changed := bulk.step(self.engine, operation, now=now)):
                 changed += now_changed
         return changed
+
+    def fold(self, *, now: datetime) -> int:
+        """Fold old counts of calls into their sums, and return how many rows went."""
+        with transaction(self.engine) as connection:
+            return minutes.fold(connection, now=now)
 
     def due(self, *, now: datetime) -> list[Due]:
         """Say for each channel whether something waits that could go now."""

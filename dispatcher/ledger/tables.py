@@ -324,6 +324,31 @@ class SuppressionRow(Base):
     __table_args__ = (one_of("channel", Channel),)
 
 
+class MinuteRow(Base):
+    """What calls came to in one minute by one worker: so that charts and metrics never count messages.
+
+    Each worker adds to rows of its own, so nobody waits for another. Days later they are folded into one row for each
+    channel and outcome, with an empty worker and minute, so that the sums never fall.
+    """
+
+    __tablename__ = "dispatcher_minutes"
+
+    minute: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """``2026-11-24T09:05``, in UTC."""
+    channel: Mapped[str] = mapped_column(String(8), primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(16), primary_key=True)
+    worker: Mapped[str] = mapped_column(String(100), primary_key=True)
+    calls: Mapped[int] = mapped_column(BigInteger)
+    latency_ms: Mapped[int] = mapped_column(BigInteger)
+    le_50: Mapped[int] = mapped_column(BigInteger)
+    le_100: Mapped[int] = mapped_column(BigInteger)
+    le_250: Mapped[int] = mapped_column(BigInteger)
+    le_500: Mapped[int] = mapped_column(BigInteger)
+    le_1000: Mapped[int] = mapped_column(BigInteger)
+    le_2500: Mapped[int] = mapped_column(BigInteger)
+    le_5000: Mapped[int] = mapped_column(BigInteger)
+
+
 class OperationRow(Base):
     """A bulk operation that survives its operator's terminal: frozen filter, cursor, counts."""
 

@@ -20,6 +20,7 @@ _MESSAGES = (
     ("discarded_at", UtcDateTime()),
     ("operation_id", Identifier()),
 )
+_SUMS = ("calls", "latency_ms", "le_50", "le_100", "le_250", "le_500", "le_1000", "le_2500", "le_5000")
 _OPERATIONS = (("options", Json), ("canary", Json), ("note", sa.Text()))
 
 
@@ -35,6 +36,15 @@ def upgrade() -> None:
         "failure = COALESCE(a.error, dispatcher_messages.last_outcome) "
         "FROM dispatcher_attempts a WHERE a.message_id = dispatcher_messages.id "
         "AND a.number = dispatcher_messages.calls_made AND dispatcher_messages.state IN ('dead', 'in_doubt', 'expired')"
+    )
+    op.create_table(
+        "dispatcher_minutes",
+        sa.Column("minute", sa.String(length=16), nullable=False),
+        sa.Column("channel", sa.String(length=8), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("worker", sa.String(length=100), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in _SUMS),
+        sa.PrimaryKeyConstraint("minute", "channel", "outcome", "worker", name=op.f("pk_dispatcher_minutes")),
     )
     op.create_index(
         "ix_dispatcher_messages_rare",
@@ -59,6 +69,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take them away again."""
+    op.drop_table("dispatcher_minutes")
     op.drop_index("ix_dispatcher_operations_state", "dispatcher_operations")
     op.drop_index("ix_dispatcher_audit_subject", "dispatcher_audit")
     op.drop_index("ix_dispatcher_messages_operation_id", "dispatcher_messages")

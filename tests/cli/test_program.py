@@ -219,9 +219,10 @@ def test_colour_is_for_terminals_that_want_it(offline: Shell) -> None:
 
 
 def test_a_person_is_asked_before_more_than_one_is_replayed(offline: Shell) -> None:
-    ids = [offline.sms() for _ in range(2)]
+    ids = [offline.sms(expires_at="+1s") for _ in range(2)]
+    time.sleep(1.1)
     services = offline.services()
-    services.ledger.expire(now=services.clock.now().replace(year=2100), limit=10)
+    services.ledger.expire(now=services.clock.now(), limit=10)
     services.close()
     refused = in_terminal("dead", "replay", "--all", typed="n\n")
     assert "Send these 2 again? [y/N]" in refused

@@ -3,18 +3,59 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from functools import cache
 
 import phonenumbers
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.mobiles import certain_mobile, is_certain_mobile
-from dispatcher.domain.recipient import mask, parse_recipient
+from dispatcher.domain.recipient import E164, FICTION, mask, parse_recipient
 
-_MOBILES = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
-_TYPES = [value for name, value in vars(PhoneNumberType).items() if name.isupper() and value != 99]
-COMMON = "AU NZ GB US CA DE FR IT IN BR ZA IE NL SE ES PL CH AT JP SG".split()
+DIGITS = "0123456789"
+MOBILES = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
+TYPES = sorted(set(PhoneNumberType.values()) - {PhoneNumberType.UNKNOWN})
+REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
+COMMON = "AU NZ GB US CA DE FR IT IN BR MX AR JP ZA IE NL SE ES PL CH AT SG".split()
+ODD = [
+    *("", " ", "+", "12", "abc", "+61 491 570 006", " +61491570006 ", "+61491570006\n", "+6149157000x", "+١٢٣٤٥٦٧"),
+    *("+447700900123", "+44770090012", "+4477009001234", "+061491570006", "+999123456789", "+80012345678"),
+    *("0491 570 006", "(0491) 570-006", "0491.570.006", "0491/570/006", "491570006", "61491570006", "001161491570006"),
+    *("0491 570 006 ext 5", "0491 570 006 x5", "0491570006#", "tel:0491570006", "0491\t570\t006", "٠٤٩١٥٧٠٠٠٦"),
+    *("0491" + " " * 200 + "570006", "0491" + " " * 300 + "570006", "0" * 251, "1800 AUSSIE"),
+]
+
+
+@cache
+def examples() -> list[tuple[str, str, str]]:
+    """Return region, calling code and national number of every kind in every country."""
+    found = []
+    for region in REGIONS:
+        for kind in TYPES:
+            number = phonenumbers.example_number_for_type(region, kind)
+            if number is not None:
+                found.append((region, str(number.country_code), phonenumbers.national_significant_number(number)))
+    return found
+
+
+def mutations(national: str, dice: random.Random, count: int) -> Iterator[str]:
+    """Yield numbers like one: some digits changed, some added or left out."""
+    for _ in range(count):
+        digits = list(national)
+        for _ in range(dice.randint(1, 4)):
+            digits[dice.randrange(len(digits))] = dice.choice(DIGITS)
+        match dice.randrange(6):
+            case 0:
+                digits.insert(dice.randint(0, 2), dice.choice(DIGITS))
+            case 1 if len(digits) > 4:
+                del digits[dice.randrange(len(digits))]
+            case _:
+                pass
+        yield "".join(digits)
 
 
 def by_the_library(text: str, region: str | None = None) -> str | None:
@@ -23,102 +64,127 @@ def by_the_library(text: str, region: str | None = None) -> str | None:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_valid_number(parsed) or phonenumbers.number_type(parsed) not in _MOBILES:
+    if not phonenumbers.is_valid_number(parsed) or phonenumbers.number_type(parsed) not in MOBILES:
         return None
     return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
 
 
-def examples() -> list[tuple[str, str]]:
-    """Return region and number of every kind in every country."""
-    found = []
-    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
-        for kind in _TYPES:
-            number = phonenumbers.example_number_for_type(region, kind)
-            if number is not None:
-                found.append((region, phonenumbers.format_number(number, PhoneNumberFormat.E164)))
-    return found
+def the_long_way(number: str, region: str | None) -> str:
+    """Return the number or the complaint, as before there was a short way."""
+    if not number.strip():
+        return "recipient: is empty; give an E.164 number such as +61491570006"
+    text = number.strip()
+    if region is None and not E164.match(text):
+        return f"recipient: {mask(text)!r} is not E.164; write it as +61491570006 (plus, country, number)"
+    if text.startswith(FICTION) and len(text) == len("+447700900000") and E164.match(text):
+        return text
+    try:
+        parsed = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException as error:
+        return f"recipient: {mask(text)!r} is not a phone number ({error.args[0]})"
+    if not phonenumbers.is_valid_number(parsed):
+        return f"recipient: {mask(text)!r} is not a number in use in its country; check the digits"
+    if phonenumbers.number_type(parsed) not in MOBILES:
+        return f"recipient: {mask(text)!r} cannot be a mobile number; give a mobile's number"
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
 
 
-def mutations(number: str, dice: random.Random, count: int) -> list[str]:
-    """Return numbers like one: some digits changed, some added or left out."""
-    found = []
-    for _ in range(count):
-        digits = list(number)
-        for _ in range(dice.randint(1, 5)):
-            place = dice.randrange(2, len(digits))
-            match dice.randrange(8):
-                case 0 if len(digits) < 16:
-                    digits.insert(place, dice.choice("0123456789"))
-                case 1 if len(digits) > 8:
-                    del digits[place]
-                case _:
-                    digits[place] = dice.choice("0123456789")
-        found.append("".join(digits))
-    return found
+def said(number: str, region: str | None) -> str:
+    """Return the number or the complaint."""
+    try:
+        return str(parse_recipient(number, region=region))
+    except InvalidMessage as wrong:
+        return str(wrong)
 
 
-def test_what_is_certain_is_what_the_library_says() -> None:
+def test_what_is_certain_of_numbers_like_real_ones_is_what_the_library_says() -> None:
     dice = random.Random(7)
     certain = 0
-    for _, example in examples():
-        for number in [example, *mutations(example, dice, 30)]:
+    for _, code, national in examples():
+        for each in (national, *mutations(national, dice, 50)):
+            number = f"+{code}{each}"
             if is_certain_mobile(number):
                 certain += 1
                 assert by_the_library(number) == number
-    assert certain > 3000
+    assert certain > 8000, "the comparison would be with too few"
+
+
+def test_what_is_certain_of_any_number_in_any_country_is_what_the_library_says() -> None:
+    dice = random.Random(8)
+    certain = 0
+    for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+        for _ in range(2000):
+            number = f"+{code}{''.join(dice.choices(DIGITS, k=dice.randint(6, 12)))}"
+            if is_certain_mobile(number):
+                certain += 1
+                assert by_the_library(number) == number
+    assert certain > 8000, "the comparison would be with too few"
 
 
 def test_what_is_certain_in_national_form_is_what_the_library_says() -> None:
-    dice = random.Random(7)
+    dice = random.Random(9)
     certain = 0
-    for region, example in examples():
-        parsed = phonenumbers.parse(example)
-        national = phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
-        plain = phonenumbers.national_significant_number(parsed)
-        candidates = [national, plain, f"0{plain}", f"1{plain}", f"00{plain}", f"{parsed.country_code}{plain}"]
-        candidates += [each[1:] for each in mutations(example, dice, 5)]
-        for text in candidates:
+    for home, code, national in examples():
+        neighbours = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)]
+        for each in (national, national, *mutations(national, dice, 70)):
+            prefix = dice.choice(["", "0", "0", "1", "8", "00", "06", "01", "15", f"0{dice.randint(10, 99)}", code])
+            text = "".join(digit + dice.choice(" -./()" + " " * 30)[: dice.random() < 0.2] for digit in prefix + each)
+            region = dice.choice([home, home, dice.choice(neighbours), dice.choice(REGIONS)])
             number = certain_mobile(text, region)
             if number is not None:
                 certain += 1
                 assert by_the_library(text, region) == number, (text, region)
-    assert certain > 300
+    assert certain > 2000, "the comparison would be with too few"
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text("+0123456789 -/.()x\n٣", max_size=20), st.sampled_from([*COMMON, "au", "XX", "", "001"]))
+def test_what_is_certain_of_any_text_is_what_the_library_says(text: str, region: str) -> None:
+    number = certain_mobile(text, region)
+    assert number is None or number == by_the_library(text, region)
+    assert not is_certain_mobile(text) or text == by_the_library(text)
+
+
+@pytest.mark.parametrize("text", ["", "+", "61491570006", "x61491570006", "++61491570006", "+061491570006"])
+def test_what_is_not_in_the_international_form_is_never_certain(text: str) -> None:
+    assert is_certain_mobile("+61491570006")
+    assert not is_certain_mobile(text)
 
 
 @pytest.mark.parametrize("region", COMMON)
 def test_common_mobiles_take_the_short_way(region: str) -> None:
     example = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
     assert example is not None
-    assert is_certain_mobile(phonenumbers.format_number(example, PhoneNumberFormat.E164))
+    dice = random.Random(10)
+    national = phonenumbers.national_significant_number(example)
+    numbers = [f"+{example.country_code}{each}" for each in (national, *mutations(national, dice, 150))]
+    mobiles = [number for number in numbers if by_the_library(number) == number]
+    assert len(mobiles) > 5
+    assert sum(map(is_certain_mobile, mobiles)) > 0.95 * len(mobiles)
 
 
-def test_answers_and_complaints_are_those_of_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [("0491 570 006", "AU"), ("07911 123456", "GB"), ("(202) 555-0123", "US"), ("081234 56789", "IN")],
+)
+def test_common_mobiles_in_national_form_take_the_short_way(text: str, region: str) -> None:
+    assert certain_mobile(text, region) is not None
+
+
+def test_answers_and_complaints_are_those_of_the_long_way() -> None:
     dice = random.Random(3)
-    texts = [each for _, example in examples() for each in [example, *mutations(example, dice, 3)]]
-    texts += [
-        "",
-        " ",
-        "+",
-        "12",
-        "abc",
-        "+61 491 570 006",
-        " +61491570006 ",
-        "0491 570 006",
-        "+6149157000x",
-        "+١٢٣٤٥٦٧",
-    ]
-    short = [said(text, region) for text in texts for region in (None, "AU")]
-    monkeypatch.setattr("dispatcher.domain.recipient.is_certain_mobile", lambda _: False)
-    monkeypatch.setattr("dispatcher.domain.recipient.certain_mobile", lambda *_: None)
-    assert short == [said(text, region) for text in texts for region in (None, "AU")]
-
-
-def said(text: str, region: str | None) -> str:
-    """Return the number or the complaint."""
-    try:
-        return str(parse_recipient(text, region=region))
-    except InvalidMessage as wrong:
-        return str(wrong)
+    texts = [(text, region) for text in ODD for region in (None, "AU", "au", "US", "GB", "XX", "")]
+    for home, code, national in examples():
+        for each in (national, *mutations(national, dice, 2)):
+            texts += [
+                (f"+{code}{each}", None),
+                (f"+{code}{each}", home),
+                (f"0{each}", home),
+                (each, home),
+                (each, "AU"),
+            ]
+    for text, region in texts:
+        assert said(text, region) == the_long_way(text, region), (text, region)
 
 
 def test_a_mask_tells_the_ends_of_a_number_and_nothing_of_what_is_none() -> None:

@@ -16,7 +16,7 @@ from dispatcher.domain.operation import Deed, Pace, Stage
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.query import parse_query
 from dispatcher.domain.state import State
-from dispatcher.ledger import Books, By, Filter, InspectionBooks, Operation, Resolution, SqlLedger, bulk
+from dispatcher.ledger import Books, By, Filter, InspectionBooks, Operation, Resolution, SqlLedger, bulk, operations
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import campaigns_on, numbers
 from tests.making import gift, outcome, settled, wish
@@ -118,14 +118,14 @@ def test_a_step_that_is_killed_is_made_again_as_if_it_had_never_been(
 ) -> None:
     die(engine, clock, 1100)
     operation = begin(desk, clock)
-    real, calls = bulk._note_each, iter(range(100))
+    real, calls = operations.audit_each, iter(range(100))
 
-    def sometimes(*args: Any) -> None:
+    def sometimes(*args: Any, **details: Any) -> None:
         if next(calls) in (0, 2):
             raise LedgerUnavailable("the connection broke in the middle")
-        real(*args)
+        real(*args, **details)
 
-    monkeypatch.setattr(bulk, "_note_each", sometimes)
+    monkeypatch.setattr(bulk, "audit_each", sometimes)
     for _ in range(6):
         try:
             desk.step(operation.id, now=clock.now())

@@ -2,7 +2,7 @@
 -- :settlements  JSON array of objects, one for each attempt (see settle.py)
 -- :now          the moment of settling, UTC text
 -- A gift that was certainly not carried out loses its guard, and its campaign gets back what was booked for it.
--- Returns the ids of the messages whose state was set; the others had lost their lease.
+-- Returns the ids and channels of the messages whose state was set; the others had lost their lease.
 WITH incoming AS MATERIALIZED (
     SELECT * FROM json_to_recordset(CAST(:settlements AS json)) AS i (
         id uuid, lease uuid, attempt_id uuid, "trigger" text, worker text, started_at timestamp, finished_at timestamp,
@@ -33,7 +33,7 @@ WITH incoming AS MATERIALIZED (
     FROM incoming i
     WHERE m.id = i.id AND m.lease_token = i.lease
         AND (m.state = 'sending' OR (m.state = 'in_doubt' AND i.state <> 'in_doubt'))
-    RETURNING m.id, m.calls_made
+    RETURNING m.id, m.calls_made, m.channel
 ), attempted AS (
     INSERT INTO dispatcher_attempts (
         id, message_id, number, "trigger", worker, started_at, finished_at, outcome, http_status, error,
@@ -58,4 +58,4 @@ WITH incoming AS MATERIALIZED (
             - (SELECT COALESCE(SUM(f.amount), 0) FROM freed f WHERE f.campaign_id = c.id AND f.booked_on = c.day)
     FROM held h WHERE c.id = h.id
 )
-SELECT id FROM settled
+SELECT id, channel FROM settled

@@ -1,7 +1,7 @@
 -- Settle a batch of attempts: four statements in one transaction, split at the semicolons.
 -- :settlements  JSON array of objects, one for each attempt (see settle.py)
 -- :now          the moment of settling, UTC text
--- The first returns the ids of the messages whose state was set; the others had lost their lease.
+-- The first returns the ids and channels of the messages whose state was set; the others had lost their lease.
 UPDATE dispatcher_messages SET
     state = i.state,
     due_at = COALESCE(i.next_due_at, due_at),
@@ -41,7 +41,7 @@ FROM (
 ) AS i
 WHERE dispatcher_messages.id = i.id AND dispatcher_messages.lease_token = i.lease
     AND (dispatcher_messages.state = 'sending' OR (dispatcher_messages.state = 'in_doubt' AND i.state <> 'in_doubt'))
-RETURNING id;
+RETURNING id, channel;
 
 INSERT INTO dispatcher_attempts (
     id, message_id, number, "trigger", worker, started_at, finished_at, outcome, http_status, error,
