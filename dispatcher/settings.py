@@ -73,6 +73,13 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="Fernet key that opens messages which producers enqueue through the broker alone; empty: none may.",
     )
+    web_users: SecretStr = Field(
+        default=SecretStr(""),
+        description="Who may sign in to the pages: name:role:hash, semicolons between; roles view, operate, money.",
+    )
+    web_secret: SecretStr = Field(
+        default=SecretStr(""), description="Signs the pages' sessions; empty: sessions end when the pages restart."
+    )
     region: str = Field(default="", description="Country (ISO 3166) for numbers in national form; empty: E.164 only.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least severe log.")
 

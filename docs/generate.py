@@ -128,6 +128,10 @@ SPECIAL_EXITS = {
     "channel resume": {},
     "worker": {Exit.FAILED: "the ledger cannot be used or is at another revision"},
     "clock": {Exit.FAILED: "the ledger cannot be used or is at another revision"},
+    "web": {
+        Exit.FAILED: "the ledger cannot be used or is at another revision",
+        Exit.USAGE: "nobody may sign in and the address is open to others, or the port is taken",
+    },
     "migrate": {Exit.REFUSED: "`--to base` without `--yes`"},
     "token": {Exit.FAILED: "no token can be had now"},
     "sandbox": {Exit.USAGE: "an option is wrong, or the port is taken"},

@@ -31,6 +31,7 @@ from dispatcher.cli.status import status
 from dispatcher.cli.suppress import suppress
 from dispatcher.cli.token import token
 from dispatcher.cli.up import up
+from dispatcher.cli.web import web
 from dispatcher.cli.worker import worker
 from dispatcher.domain.errors import DispatcherError
 
@@ -53,7 +54,7 @@ _ORDER = (
     *("sms", "gift", "campaign", "suppress"),
     *("status", "messages"),
     *("dead", "in-doubt", "operations", "channel", "audit"),
-    *("worker", "clock", "migrate", "token", "sandbox"),
+    *("worker", "clock", "web", "migrate", "token", "sandbox"),
 )
 
 
@@ -149,6 +150,7 @@ app.add_typer(channel, name="channel", rich_help_panel=_MEND)
 app.command(rich_help_panel=_MEND)(audit)
 app.command(rich_help_panel=_RUN)(worker)
 app.command(rich_help_panel=_RUN)(clock)
+app.command(rich_help_panel=_RUN)(web)
 app.command(rich_help_panel=_RUN)(migrate)
 app.command(rich_help_panel=_RUN)(token)
 app.command(rich_help_panel=_RUN)(sandbox)

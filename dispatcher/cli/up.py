@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S = 0.5
 _EXPLORER_PORT = 8025
+_PAGES_PORT = 8080
 _TO_TRY = (
     'dispatcher sms +61491570006 "Hello from the sandbox"',
     "dispatcher gift +61491570156 --sku coffee-card --amount 10.00 --currency AUD --key order-1",
@@ -40,8 +41,11 @@ def up(
     sandbox_port: Annotated[
         int, typer.Option("--sandbox-port", min=0, max=65535, help="The sandbox's port; any free one if it is taken.")
     ] = _EXPLORER_PORT,
+    web_port: Annotated[
+        int, typer.Option("--web-port", min=0, max=65535, help="The pages' port; any free one if it is taken.")
+    ] = _PAGES_PORT,
 ) -> None:
-    """Start all that sending needs on this machine: queue, ledger, sandbox, worker and clock. Ctrl-C stops them.
+    """Start all that sending needs on this machine: queue, ledger, sandbox, worker, clock, pages. Ctrl-C stops them.
 
     Other terminals find it by themselves: `dispatcher …` and Dispatcher.from_env() need no settings while it runs.
     What you have set is used instead of a part of its own: DISPATCHER_LEDGER_URL, DISPATCHER_REDIS_URL,
@@ -58,7 +62,7 @@ def up(
     began = time.monotonic()
     try:
         with stopped_by_signals():
-            with running_stack(_plan(sms_rate, gift_rate, sandbox_port)) as stack:
+            with running_stack(_plan(sms_rate, gift_rate, sandbox_port, web_port)) as stack:
                 _tell_ready(paper, stack, took=time.monotonic() - began)
                 try:
                     while True:
@@ -76,7 +80,7 @@ def up(
         raise
 
 
-def _plan(sms_rate: str | None, gift_rate: str | None, sandbox_port: int) -> Plan:
+def _plan(sms_rate: str | None, gift_rate: str | None, sandbox_port: int, web_port: int) -> Plan:
     """Take what the user has set for what it is, and let the stack start the rest."""
     from dispatcher.embedded.home import Home
     from dispatcher.embedded.stack import Plan
@@ -101,6 +105,7 @@ def _plan(sms_rate: str | None, gift_rate: str | None, sandbox_port: int) -> Pla
         home=home,
         settings=rates | given,
         sandbox=SandboxSettings(port=sandbox_port, journal=home.journal, signing_key=home.secret("sandbox")),
+        web_port=web_port,
     )
 
 
@@ -117,6 +122,8 @@ def _tell_ready(paper: Console, stack: Stack, *, took: float) -> None:
     if stack.sandbox is not None:
         credentials = f"{settings.client_id} / {plan.sandbox.client_secret}"
         rows.append(("try it", f"{stack.sandbox.url}/docs in a browser, as {credentials}"))
+    if stack.pages is not None:
+        rows.append(("pages", f"{stack.pages} in a browser"))
     workers = f"{settings.processes} processes, SMS {settings.sms_rate}, gifts {settings.gift_rate}"
     rows += [("worker", workers), ("logs", _short(plan.home.logs))]
     paper.print(screen.headline(f"\nDispatcher is up after {took:.1f} s. Ctrl-C stops it.\n"))

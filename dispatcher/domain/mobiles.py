@@ -24,7 +24,7 @@ class _Plan:
     """What the library checks of a number of one region, in its order."""
 
     leading: re.Pattern[str] | None
-    """Of regions that share a calling code: where there is one, it alone decides whether a number is the region's."""
+    """If there is one, it alone decides which of the regions behind a calling code a number belongs to."""
     general: re.Pattern[str]
     special: re.Pattern[str]
     """Premium, toll-free and other numbers, which win over mobile where patterns overlap."""
@@ -118,19 +118,19 @@ def _country(code: str) -> _Country | None:
         metadata = PhoneMetadata.metadata_for_region(region, None)
         if metadata is None:  # a network without a country
             return None
-        plans.append(_plan(metadata, shared=len(_CODES[code]) > 1))
+        plans.append(_plan(metadata))
     main = PhoneMetadata.metadata_for_region(_CODES[code][0], None)
     return _Country(plans=tuple(plans), prefix=_begins(main.national_prefix_for_parsing if main else None))
 
 
-def _plan(metadata: PhoneMetadata, *, shared: bool) -> _Plan:
+def _plan(metadata: PhoneMetadata) -> _Plan:
     mobile = metadata.fixed_line if metadata.same_mobile_and_fixed_line_pattern else metadata.mobile
     special = (
         *(metadata.premium_rate, metadata.toll_free, metadata.shared_cost, metadata.voip),
         *(metadata.personal_number, metadata.pager, metadata.uan, metadata.voicemail),
     )
     return _Plan(
-        leading=_begins(metadata.leading_digits) if shared else None,
+        leading=_begins(metadata.leading_digits),
         general=_whole([metadata.general_desc]),
         special=_whole(special),
         mobile=_whole([mobile]),

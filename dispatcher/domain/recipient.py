@@ -71,7 +71,7 @@ def parse_recipient(number: str, *, region: str | None = None) -> Recipient:
         raise InvalidMessage("recipient", why)
     if canonical and text.startswith(FICTION) and len(text) == len("+447700900000"):
         return Recipient(text)
-    national = None if region is None or canonical else certain_mobile(text, region)
+    national = None if region is None else certain_mobile(text, region)
     if national is not None:
         return Recipient(national)
     try:

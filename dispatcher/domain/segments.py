@@ -13,7 +13,7 @@ _BASIC = frozenset(
 )
 _EXTENDED = frozenset("\f^{}\\[~]|€")
 _IN_BASIC = re.compile(f"[{re.escape(''.join(sorted(_BASIC)))}]*\\Z")
-_FOREIGN = re.compile(f"[^{re.escape(''.join(sorted(_BASIC | _EXTENDED)))}]+")
+_OUTSIDE = re.compile(f"[^{re.escape(''.join(sorted(_BASIC)))}]+")
 _TWO_SEPTETS = re.compile(f"[{re.escape(''.join(sorted(_EXTENDED)))}]")
 _TWO_UNITS = re.compile("[\U00010000-\U0010ffff]")
 
@@ -51,21 +51,23 @@ def segments(text: str) -> Segments:
     """
     if _IN_BASIC.match(text):
         return _cost(1 if len(text) <= 160 else -(-len(text) // 153), len(text), "")
-    foreign = _FOREIGN.findall(text)
-    if not foreign:
-        return _filled(text, _TWO_SEPTETS, single=160, several=153, culprits="")
-    return _filled(text, _TWO_UNITS, single=70, several=67, culprits="".join(dict.fromkeys("".join(foreign))))
+    outside = "".join(_OUTSIDE.findall(text))
+    if _EXTENDED.issuperset(outside):
+        return _filled(text, len(text) + len(outside), _TWO_SEPTETS, single=160, several=153, culprits="")
+    culprits = "".join(dict.fromkeys(_TWO_SEPTETS.sub("", outside)))
+    units = len(text) + len(_TWO_UNITS.findall(outside))
+    return _filled(text, units, _TWO_UNITS, single=70, several=67, culprits=culprits)
 
 
-def _filled(text: str, wide: re.Pattern[str], *, single: int, several: int, culprits: str) -> Segments:
+def _filled(text: str, units: int, wide: re.Pattern[str], *, single: int, several: int, culprits: str) -> Segments:
     """Fill one part after the other; a wide character that would be split leaves a gap of one unit before it."""
-    units = len(text) + len(wide.findall(text))
     if units <= single:
         return _cost(1, units, culprits)
     gaps = 0
-    for wider, character in enumerate(wide.finditer(text)):
-        if (character.start() + wider + gaps) % several == several - 1:
-            gaps += 1
+    if units > len(text):
+        for wider, character in enumerate(wide.finditer(text)):
+            if (character.start() + wider + gaps) % several == several - 1:
+                gaps += 1
     return _cost(-(-(units + gaps) // several), units, culprits)
 
 

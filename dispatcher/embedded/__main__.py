@@ -1,4 +1,4 @@
-"""A worker or a clock that belongs to a stack: `python -m dispatcher.embedded worker|clock PARENT_PID`."""
+"""A process that belongs to a stack: `python -m dispatcher.embedded worker|clock|web PARENT_PID [PORT]`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ def main(argv: list[str]) -> int:
     from dispatcher.settings import load_settings
 
     try:
+        if role == "web":
+            from dispatcher.web import serve_web
+
+            return serve_web(load_settings(), host="127.0.0.1", port=int(argv[2]))
         return {"worker": serve_worker, "clock": serve_clock}[role](load_settings())
     except DispatcherError as error:
         print(f"{role}: {error}", file=sys.stderr)

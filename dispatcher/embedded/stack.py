@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,6 +48,8 @@ class Plan:
     """What worker and clock inherit, before the settings above."""
     folder: Path | None = None
     """The processes' working folder, whose `.env` they read; None: the current one."""
+    web_port: int | None = None
+    """Where the pages are served; any free port if it is taken. None: nowhere."""
 
     def starts(self, name: str) -> bool:
         """Whether the stack starts this part itself."""
@@ -63,6 +67,15 @@ class Stack:
     """Steers the sandbox; None where another API is used."""
     stages: list[list[Child]]
     """Each needs the ones before it."""
+
+    @property
+    def pages(self) -> str | None:
+        """Where the operator's pages are; None if nowhere."""
+        for child in chain.from_iterable(self.stages):
+            if child.name == "web":
+                found = re.search(r'"url": "([^"]+)"', child.said())
+                return None if found is None else found[1]
+        return None
 
     def check(self) -> None:
         """Notice a part that ended by itself.
@@ -141,17 +154,28 @@ def _serve(
     plan: Plan, nursery: Nursery, servers: list[Child], variables: Mapping[str, str], settings: Settings
 ) -> None:
     """Start clock and worker side by side and wait until both take work."""
-    signs = {"clock": "clock_ready", "worker": "ready"}
+    signs = {"clock": "clock_ready", "worker": "ready"} | ({} if plan.web_port is None else {"web": "web_ready"})
     for role in signs:
         child = nursery.python(
             role,
-            *("dispatcher.embedded", role, str(os.getpid())),
+            *("dispatcher.embedded", role, str(os.getpid()), str(_free_or_any(plan.web_port or 0))),
             environment={**plan.environment, **variables},
             patience_s=settings.http_deadline.total_seconds() + _STOP_MARGIN_S,
         )
         servers.append(child)
     for child in servers:
         child.wait_until(partial(_has_said, child, f'"event": "{signs[child.name]}"'), within_s=_READY_S)
+
+
+def _free_or_any(port: int) -> int:
+    """Return a port if it can be listened on, else 0 for any."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+    return port
 
 
 def _has_said(child: Child, line: str) -> bool:

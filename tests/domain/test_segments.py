@@ -58,6 +58,7 @@ def test_parts_are_counted_as_one_would_by_hand(text: str) -> None:
 def test_a_wide_character_is_never_split_between_parts(narrow: str, wide: str, single: int, several: int) -> None:
     for edge in (single, several, 2 * several, 3 * several):
         for before in range(edge - 3, edge + 2):
+            assert segments(narrow * before) == counted(narrow * before), before
             for after in ("", narrow, wide, narrow * several, wide * several, (narrow + wide) * several):
                 text = narrow * before + wide + after
                 assert segments(text) == counted(text), (before, after)

@@ -1,0 +1,223 @@
+"""What the pages do: each deed is one POST with the form's token, leaves an audit row, and leads back to a page."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from dispatcher.domain.errors import BrokerUnavailable, InvalidCampaign, MessageNotFound, SettingsError
+from dispatcher.domain.message import DEFAULT_LIFE, Channel
+from dispatcher.domain.operation import Deed, Pace
+from dispatcher.ledger import By, Resolution
+from dispatcher.web import views
+from dispatcher.web.guard import COOKIE, SESSION_S, safe_target
+from dispatcher.web.people import Role
+from dispatcher.web.rendering import page
+
+_Value = TypeVar("_Value")
+_Act = Callable[[Request, FormData], str]
+
+
+def deed(role: Role) -> Callable[[_Act], Callable[[Request], Awaitable[Response]]]:
+    """Make a POST of an act that returns where to go: only for a role, only with the form's own token."""
+
+    def make(act: _Act) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            form = await request.form()
+            if not hmac.compare_digest(str(form.get("token", "")), request.state.form_token):
+                raise HTTPException(403, "the form is too old; load the page again and repeat it")
+            if request.state.person.role < role:
+                raise HTTPException(403, f"this is for the role {role.name.lower()}; you have another")
+            return RedirectResponse(await run_in_threadpool(act, request, form), 303)
+
+        answer.__doc__ = act.__doc__
+        return answer
+
+    return make
+
+
+async def sign_in(request: Request) -> Response:
+    """Begin a session."""
+    form = await request.form()
+    address = request.client.host if request.client is not None else ""
+    wanted = safe_target(str(form.get("next", "/")))
+    person = await run_in_threadpool(
+        request.app.state.people.sign_in, str(form.get("name", "")), str(form.get("password", "")), address=address
+    )
+    if person is None:
+        return page(request, "sign_in.html", 401, wanted=wanted, wrong=True)
+    response = RedirectResponse(wanted, 303)
+    response.set_cookie(
+        COOKIE,
+        request.app.state.sessions.begin(person),
+        max_age=SESSION_S,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+async def sign_out(request: Request) -> Response:
+    """End the session."""
+    response = RedirectResponse("/sign-in", 303)
+    response.delete_cookie(COOKIE)
+    return response
+
+
+@deed(Role.OPERATE)
+def replay(request: Request, form: FormData) -> str:
+    """Send one message again."""
+    services, id_ = views.services_of(request), _message_id(request)
+    if services.books.message(id_).channel is Channel.GIFT and request.state.person.role < Role.MONEY:
+        raise HTTPException(403, "a gift is money: this is for the role money")
+    services.books.replay(id_, _by(request, form), budget=services.settings.max_attempts, life=DEFAULT_LIFE)
+    services.bell.ring()
+    return _back(f"/messages/{id_}", "Queued again.")
+
+
+@deed(Role.OPERATE)
+def cancel(request: Request, form: FormData) -> str:
+    """Call off one message."""
+    id_ = _message_id(request)
+    views.services_of(request).books.cancel(id_, _by(request, form))
+    return _back(f"/messages/{id_}", "Called off.")
+
+
+@deed(Role.OPERATE)
+def begin(request: Request, form: FormData) -> str:
+    """Begin the bulk operation whose plan was shown."""
+    kind, text = Deed(str(form.get("deed", ""))), str(form.get("q", ""))
+    ids = [str(each) for each in form.getlist("id")]
+    if not request.app.state.seal.holds(str(form.get("seal", "")), kind.value, text, ",".join(ids)):
+        raise HTTPException(409, "the plan is older than a quarter of an hour; look at it again")
+    desk = views.desk_of(request)
+    plan = desk.plan(kind, text, [UUID(each) for each in ids])
+    if plan.forecast.money and kind is Deed.REPLAY and request.state.person.role < Role.MONEY:
+        raise HTTPException(403, "there are gifts in it, and a gift is money: this is for the role money")
+    reason = str(form.get("reason", "")).strip()
+    if not reason:
+        raise HTTPException(400, "give a reason; it is kept in the audit trail")
+    spread = str(form.get("spread", "")).strip()
+    pace = Pace(
+        canary=20 if form.get("canary") else 0,
+        spread=timedelta(minutes=int(spread)) if spread.isdigit() and int(spread) else None,
+    )
+    operation = desk.begin(plan, reason=reason, pace=pace)
+    return f"/operations/{operation.id}"
+
+
+@deed(Role.OPERATE)
+def change_operation(request: Request, form: FormData) -> str:
+    """Pause, resume or abort a bulk operation."""
+    books, id_ = views.desk_of(request).books, UUID(request.path_params["id"])
+    acts = {"pause": books.pause_operation, "resume": books.resume_operation, "abort": books.abort_operation}
+    _named(acts, request.path_params["act"])(id_, _by(request, form))
+    return f"/operations/{id_}"
+
+
+@deed(Role.OPERATE)
+def resolve(request: Request, form: FormData) -> str:
+    """Answer for a message in doubt."""
+    services, id_ = views.services_of(request), _message_id(request)
+    if services.books.message(id_).channel is Channel.GIFT and request.state.person.role < Role.MONEY:
+        raise HTTPException(403, "a gift is money: this is for the role money")
+    reason = str(form.get("reason", "")).strip()
+    if not reason:
+        raise HTTPException(400, "give a reason; it is kept in the audit trail")
+    answers = {each.value: each for each in Resolution}
+    services.books.resolve(
+        id_,
+        _named(answers, str(form.get("answer", ""))),
+        _by(request, form),
+        provider_id=str(form.get("provider_id", "")).strip() or None,
+        budget=services.settings.max_attempts,
+        life=DEFAULT_LIFE,
+    )
+    services.bell.ring()
+    return _back("/in-doubt", "Answered for.")
+
+
+@deed(Role.OPERATE)
+def change_channel(request: Request, form: FormData) -> str:
+    """Pause or resume a channel."""
+    services = views.services_of(request)
+    channel = _named({each.value: each for each in Channel}, request.path_params["channel"])
+    if request.path_params["act"] == "pause":
+        services.books.pause(channel, _by(request, form), until=None)
+        return _back("/", f"{channel.value} is paused.")
+    services.books.resume(channel, _by(request, form))
+    try:
+        services.limiter.clear(channel)
+        services.tokens.try_again()
+    except (BrokerUnavailable, SettingsError):
+        pass  # its waits end by themselves
+    services.bell.ring()
+    return _back("/", f"{channel.value} is open.")
+
+
+@deed(Role.OPERATE)
+def change_campaign(request: Request, form: FormData) -> str:
+    """Start, pause, resume, cancel or retry a campaign."""
+    campaigns, asked, act = views.campaigns_of(request), request.path_params["name"], request.path_params["act"]
+    reason = str(form.get("reason", "")).strip() or None
+    match act:
+        case "start":
+            campaigns.start(asked, reason=reason)
+        case "pause":
+            if reason is None:
+                raise InvalidCampaign("reason", "is empty; say why in a few words")
+            campaigns.pause(asked, reason=reason)
+        case "resume":
+            campaigns.resume(asked, reason=reason)
+        case "cancel":
+            campaigns.cancel(asked, reason=reason)
+        case "retry":
+            campaigns.retry_failed(asked, reason=reason)
+        case _:
+            raise HTTPException(404)
+    return f"/campaigns/{campaigns.books.find(asked).id}"
+
+
+def _by(request: Request, form: FormData) -> By:
+    reason = str(form.get("reason", "")).strip()[:500] or None
+    return By(actor=views.actor(request)[:100], reason=reason, now=views.services_of(request).clock.now())
+
+
+def _back(path: str, said: str) -> str:
+    return f"{path}?{urlencode({'said': said})}"
+
+
+def _named(known: dict[str, _Value], name: str) -> _Value:
+    if name not in known:
+        raise HTTPException(404)
+    return known[name]
+
+
+def _message_id(request: Request) -> UUID:
+    try:
+        return UUID(request.path_params["id"])
+    except ValueError:
+        raise MessageNotFound(request.path_params["id"]) from None
+
+
+DEEDS: dict[str, Callable[[Request], Awaitable[Response]]] = {
+    "/sign-out": sign_out,
+    "/messages/{id}/replay": replay,
+    "/messages/{id}/cancel": cancel,
+    "/messages/{id}/resolve": resolve,
+    "/operations": begin,
+    "/operations/{id}/{act}": change_operation,
+    "/channels/{channel}/{act}": change_channel,
+    "/campaigns/{name}/{act}": change_campaign,
+}

@@ -1,0 +1,55 @@
+"""The process that serves the pages."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import structlog
+import uvicorn
+
+from dispatcher.domain.errors import SettingsError
+from dispatcher.ledger import require_head
+from dispatcher.settings import Settings
+from dispatcher.telemetry import configure_logs
+from dispatcher.web.app import make_web
+from dispatcher.wiring import Services
+
+log = structlog.get_logger(__name__)
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def serve_web(settings: Settings, *, host: str, port: int, on_ready: Callable[[str], None] = lambda _: None) -> int:
+    """Serve the pages until SIGTERM, and return the exit code.
+
+    :param port: 0 for any that is free.
+    :raises SettingsError: the address is open to others and nobody is named, or it is taken.
+    :raises LedgerUnavailable: the ledger cannot be reached.
+    :raises LedgerOutdated: it is not at the migration head.
+    """
+    if host not in LOOPBACK and not settings.web_users.get_secret_value():
+        raise SettingsError(
+            f"DISPATCHER_WEB_USERS: names nobody, and {host} is open to others; "
+            "`dispatcher web --hash` makes the hash of a password"
+        )
+    configure_logs(settings.log_level)
+    services = Services(settings)
+    try:
+        require_head(services.engine)
+        listener = _listen(host, port)
+        config = uvicorn.Config(make_web(services), log_level="warning", access_log=False, server_header=False)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
+        log.info("web_ready", url=url)
+        on_ready(url)
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        services.close()
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise SettingsError(f"--port: {host}:{port} cannot be listened on ({error.strerror}); give another") from None

@@ -1,0 +1,262 @@
+"""What the pages show: each view is one GET that can be shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dispatcher.campaigns import Campaigns
+from dispatcher.domain.errors import MessageNotFound, OperationNotFound, SettingsError
+from dispatcher.domain.fields import FIELDS
+from dispatcher.domain.message import Channel, Priority
+from dispatcher.domain.operation import Deed
+from dispatcher.domain.query import QueryError
+from dispatcher.domain.segments import segments
+from dispatcher.domain.state import State
+from dispatcher.inspection import GIVEN_UP, Desk, tell
+from dispatcher.inspection.grouping import query_of
+from dispatcher.inspection.status import read_health
+from dispatcher.ledger import Message
+from dispatcher.web import charts
+from dispatcher.web.rendering import page
+from dispatcher.wiring import Services
+
+PAGE = 50
+CAP = 10_000
+
+
+def services_of(request: Request) -> Services:
+    """Return this process's services."""
+    found: Services = request.app.state.services
+    return found
+
+
+def actor(request: Request) -> str:
+    """Name who acts, for the audit trail."""
+    return f"web:{request.state.person.name}"
+
+
+def desk_of(request: Request) -> Desk:
+    """Return the desk of whoever asks."""
+    return services_of(request).desk(actor(request))
+
+
+def campaigns_of(request: Request) -> Campaigns:
+    """Return campaigns for whoever asks."""
+    return services_of(request).campaigns(actor(request))
+
+
+def overview(request: Request) -> Response:
+    """Show what is happening, what needs a person first."""
+    services, desk = services_of(request), desk_of(request)
+    now = services.clock.now()
+    try:
+        tokens = services.tokens
+    except SettingsError:
+        tokens = None
+    health = read_health(services.books, services.limiter, tokens, services.clock)
+    counts = desk.books.standing_counts(cap=CAP + 1)
+    minutes = desk.books.minutes(now - timedelta(minutes=59))
+    last = [each for each in minutes if each.minute >= f"{now - timedelta(minutes=1):%Y-%m-%dT%H:%M}"]
+    seconds = 60 + now.second
+    running = [campaigns_of(request).progress(each.id) for each in services.campaign_books.listed(limit=8)]
+    queues = []
+    for channel in Channel:
+        sent = sum(each.calls for each in last if each.channel is channel and each.outcome == "accepted") / seconds
+        for priority in Priority:
+            by_state = {state: counts.get((channel, priority, state), 0) for state in State}
+            waiting = [each.since for each in health.waiting if (each.channel, each.priority) == (channel, priority)]
+            queues.append(
+                {
+                    "channel": channel,
+                    "priority": priority,
+                    "counts": by_state,
+                    "oldest": now - waiting[0] if waiting else None,
+                    "per_second": sent,
+                }
+            )
+    return page(
+        request,
+        "overview.html",
+        queues=queues,
+        health=health,
+        chart=charts.outcomes(minutes, now=now),
+        bands=charts.bands(minutes),
+        campaigns=running,
+        total=lambda state: sum(count for (_, _, found), count in counts.items() if found is state),
+        State=State,
+        cap=CAP,
+    )
+
+
+def messages(request: Request) -> Response:
+    """Show messages by query."""
+    return _list(request, "messages.html", prefix="")
+
+
+def dead(request: Request) -> Response:
+    """Show what was given up: groups first, then rows."""
+    text = request.query_params.get("q", "")
+    try:
+        groups = [(group, query_of(group)) for group in desk_of(request).groups(text)]
+    except QueryError:
+        groups = []
+    return _list(request, "dead.html", prefix=GIVEN_UP, groups=groups)
+
+
+def _list(request: Request, template: str, *, prefix: str, **more: Any) -> Response:
+    text, before = request.query_params.get("q", ""), request.query_params.get("before")
+    desk, problem, found = desk_of(request), None, []
+    count = 0
+    try:
+        whole = f"{prefix} {text}".strip()
+        found = desk.search(whole, limit=PAGE + 1, before=_id(before))
+        count = desk.books.count(desk.read(whole)) if before is None and len(found) > PAGE else len(found)
+    except QueryError as wrong:
+        problem = {"sentence": wrong.problem, "position": max(0, wrong.position - len(prefix) - bool(prefix))}
+    return page(
+        request,
+        template,
+        400 if problem else 200,
+        q=text,
+        rows=found[:PAGE],
+        more=found[PAGE - 1].id if len(found) > PAGE else None,
+        count=count,
+        cap=CAP,
+        problem=problem,
+        fields=FIELDS,
+        **more,
+    )
+
+
+def message(request: Request) -> Response:
+    """Tell the story of one message."""
+    services, id_ = services_of(request), _message_id(request)
+    found, attempts, audit = services.books.story(id_)
+    now = services.clock.now()
+    story = tell(found, attempts, audit, now=now, hold=services.books.hold(id_, now=now))
+    return page(
+        request,
+        "message.html",
+        message=found,
+        story=story,
+        attempts={(each.started_at, each.number): each for each in attempts},
+        parts=None if found.body is None else segments(found.body),
+        guarded=bool(services.books.guarded_among([id_])),
+        reveal=_reveal(request),
+        State=State,
+    )
+
+
+def plan(request: Request) -> Response:
+    """Show what a bulk operation would come to, before it is begun."""
+    deed = Deed.DISCARD if request.query_params.get("deed") == "discard" else Deed.REPLAY
+    text, ids = request.query_params.get("q", ""), request.query_params.getlist("id")
+    if request.query_params.get("everything"):
+        ids = []
+    made = desk_of(request).plan(deed, text, [UUID(each) for each in ids])
+    seal = request.app.state.seal.sign(deed.value, text, ",".join(ids))
+    return page(request, "plan.html", plan=made, deed=deed, q=text, ids=ids, seal=seal)
+
+
+def operations(request: Request) -> Response:
+    """List bulk operations."""
+    return page(request, "operations.html", rows=desk_of(request).books.operations())
+
+
+def operation(request: Request) -> Response:
+    """Show how an operation stands."""
+    try:
+        id_ = UUID(request.path_params["id"])
+    except ValueError:
+        raise OperationNotFound(request.path_params["id"]) from None
+    standing = desk_of(request).standing(id_)
+    done = standing.operation
+    parts = [("share-done", "done", done.done), ("share-skipped", "skipped", done.skipped)]
+    return page(request, "operation.html", standing=standing, bar=charts.share(parts, max(1, done.total)))
+
+
+def in_doubt(request: Request) -> Response:
+    """Show what nobody knows about: gifts first, oldest first."""
+    services, desk = services_of(request), desk_of(request)
+    rows: list[Message] = []
+    for channel in Channel:
+        found = desk.search(f"state:in_doubt channel:{channel.value}", limit=500)
+        rows = sorted(found, key=lambda each: each.updated_at) + rows
+    rows.sort(key=lambda each: each.channel is not Channel.GIFT)
+    return page(request, "in_doubt.html", rows=rows[:200], money=services.books.money_in_doubt(), total=len(rows))
+
+
+def campaigns(request: Request) -> Response:
+    """List campaigns with their progress."""
+    found = services_of(request).campaign_books.listed(limit=50)
+    rows = [campaigns_of(request).progress(each.id) for each in found[:20]]
+    return page(request, "campaigns.html", rows=rows, bars=[_bar(each) for each in rows])
+
+
+def campaign(request: Request) -> Response:
+    """Show one campaign."""
+    progress = campaigns_of(request).progress(request.path_params["name"])
+    return page(request, "campaign.html", progress=progress, bar=_bar(progress), State=State)
+
+
+def audit(request: Request) -> Response:
+    """Show who did what."""
+    before = _id(request.query_params.get("before"))
+    about = request.query_params.get("about") or None
+    found = desk_of(request).books.audit(subject=about, limit=PAGE + 1, before=before)
+    more = found[PAGE - 1].id if len(found) > PAGE else None
+    return page(request, "audit.html", rows=found[:PAGE], more=more, about=about)
+
+
+def sign_in_page(request: Request) -> Response:
+    """Ask who it is."""
+    return page(request, "sign_in.html", wanted=request.query_params.get("next", "/"), wrong=False)
+
+
+def _bar(progress: Any) -> Any:
+    parts = [
+        ("band-accepted", "accepted", progress.sent),
+        ("band-refused", "dead or expired", progress.count(State.DEAD, State.EXPIRED)),
+        ("band-doubt", "in doubt", progress.count(State.IN_DOUBT)),
+        ("share-skipped", "called off or opted out", progress.count(State.CANCELLED, State.SUPPRESSED)),
+    ]
+    return charts.share(parts, max(1, progress.campaign.total))
+
+
+def _reveal(request: Request) -> bool:
+    return request.query_params.get("reveal") == "1" and request.state.person.role >= 2
+
+
+def _message_id(request: Request) -> UUID:
+    try:
+        return UUID(request.path_params["id"])
+    except ValueError:
+        raise MessageNotFound(request.path_params["id"]) from None
+
+
+def _id(text: str | None) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
+
+
+PAGES: dict[str, Callable[[Request], Response]] = {
+    "/": overview,
+    "/messages": messages,
+    "/messages/{id}": message,
+    "/dead": dead,
+    "/plan": plan,
+    "/operations": operations,
+    "/operations/{id}": operation,
+    "/in-doubt": in_doubt,
+    "/campaigns": campaigns,
+    "/campaigns/{name}": campaign,
+    "/audit": audit,
+}
