@@ -20,7 +20,13 @@ install: $(STAMP) ## Make .venv with everything in it
 demo: $(STAMP) ## A burst, failures, retries, a gift in doubt, and books that balance, in under a minute
 	@$(BIN)/dispatcher demo
 
-test: $(STAMP) ## Run every test on real servers (Valkey, PostgreSQL, SQLite)
+browser: ## Install Chromium for the browser tests, where that is possible
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 \
+			&& apt-get update -qq >/dev/null 2>&1 && apt-get install -y -qq chromium >/dev/null 2>&1; } \
+		|| echo "no Chromium here and it cannot be installed: the browser tests will be skipped"
+
+test: $(STAMP) browser ## Run every test on real servers (Valkey, PostgreSQL, SQLite)
 	@$(BIN)/python -m pytest
 
 check: $(STAMP) ## Format, lint, types, import contracts, tests: what CI runs
@@ -37,4 +43,4 @@ format: $(STAMP) ## Put the code in its form
 clean: ## Remove what was made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
 
-.PHONY: help install demo test check format clean
+.PHONY: help install demo browser test check format clean

@@ -50,7 +50,7 @@ def list_(
 
     with open_ledger() as services:
         older = None if before is None else as_id(before)
-        found = services.desk(actor()).search(_narrowed(f"{GIVEN_UP} {query}", channel), limit=limit + 1, before=older)
+        found = services.desk(actor()).search(_narrowed(f"{query} {GIVEN_UP}", channel), limit=limit + 1, before=older)
         page = lists.Page.cut(found, limit)
         if as_json:
             lists.print_page(page, reveal=reveal)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from dispatcher.cli.exits import WrongUsage
+
 
 def web(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
@@ -21,9 +23,13 @@ def web(
     Example:
       dispatcher web --port 8080
     """
-    from dispatcher import web as pages
     from dispatcher.cli import screen
     from dispatcher.settings import load_settings
+
+    try:
+        from dispatcher import web as pages
+    except ModuleNotFoundError as missing:
+        raise WrongUsage(f"the pages need {missing.name}: pip install 'dispatcher[web]'") from None
 
     if make_hash:
         screen.say(pages.make_hash(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)))

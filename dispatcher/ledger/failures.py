@@ -128,18 +128,14 @@ def standing_counts(connection: Connection, *, cap: int) -> dict[tuple[Channel, 
     for channel in Channel:
         for priority in Priority:
             for state in (State.QUEUED, State.SENDING, State.IN_DOUBT, State.DEAD, State.EXPIRED):
-                some = (
-                    select(literal(1))
-                    .select_from(MessageRow)
-                    .where(
-                        MessageRow.state == state.value,
-                        MessageRow.channel == channel.value,
-                        MessageRow.priority == priority.value,
-                        MessageRow.discarded_at.is_(None),
-                    )
-                    .limit(cap)
-                    .subquery()
-                )
+                where = [
+                    MessageRow.state == state.value,
+                    MessageRow.channel == channel.value,
+                    MessageRow.priority == priority.value,
+                ]
+                if state not in (State.QUEUED, State.SENDING):
+                    where.append(MessageRow.discarded_at.is_(None))  # as the index has it
+                some = select(literal(1)).select_from(MessageRow).where(*where).limit(cap).subquery()
                 count = connection.execute(select(func.count()).select_from(some)).scalar_one()
                 if count:
                     found[channel, priority, state] = count

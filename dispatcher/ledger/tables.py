@@ -51,6 +51,10 @@ def one_of(
 _RARE = "state IN ('in_doubt', 'dead', 'expired', 'cancelled', 'suppressed', 'undelivered')"
 
 
+_ATTENTION = "state IN ('in_doubt', 'dead', 'expired') AND discarded_at IS NULL"
+_GIVEN_UP = "state IN ('dead', 'expired') AND discarded_at IS NULL"
+
+
 class MessageRow(Base):
     """One SMS or gift to one recipient: what is wanted, where it stands, who holds it."""
 
@@ -147,10 +151,25 @@ class MessageRow(Base):
             "ix_dispatcher_messages_attention",
             "state",
             "channel",
+            "priority",
             "updated_at",
             "id",
-            postgresql_where=text("state IN ('in_doubt', 'dead', 'expired')"),
-            sqlite_where=text("state IN ('in_doubt', 'dead', 'expired')"),
+            postgresql_where=text(_ATTENTION),
+            sqlite_where=text(_ATTENTION),
+        ),
+        # Has all that failure groups count, so that counting them reads no row.
+        Index(
+            "ix_dispatcher_messages_failures",
+            "channel",
+            "last_outcome",
+            "last_status",
+            "failure",
+            "recipient",
+            "campaign_id",
+            "updated_at",
+            "state",
+            postgresql_where=text(_GIVEN_UP),
+            sqlite_where=text(_GIVEN_UP),
         ),
         Index(
             "ix_dispatcher_messages_rare",

@@ -106,19 +106,23 @@ def dead(request: Request) -> Response:
         groups = [(group, query_of(group)) for group in desk_of(request).groups(text)]
     except QueryError:
         groups = []
-    return _list(request, "dead.html", prefix=GIVEN_UP, groups=groups)
+    total = sum(group.count for group, _ in groups)  # counted already
+    return _list(request, "dead.html", prefix=GIVEN_UP, known=total, groups=groups)
 
 
-def _list(request: Request, template: str, *, prefix: str, **more: Any) -> Response:
+def _list(request: Request, template: str, *, prefix: str, known: int | None = None, **more: Any) -> Response:
     text, before = request.query_params.get("q", ""), request.query_params.get("before")
     desk, problem, found = desk_of(request), None, []
     count = 0
     try:
-        whole = f"{prefix} {text}".strip()
+        whole = f"{text} {prefix}".strip()
         found = desk.search(whole, limit=PAGE + 1, before=_id(before))
-        count = desk.books.count(desk.read(whole)) if before is None and len(found) > PAGE else len(found)
+        if known is not None:
+            count = known
+        else:
+            count = desk.books.count(desk.read(whole)) if before is None and len(found) > PAGE else len(found)
     except QueryError as wrong:
-        problem = {"sentence": wrong.problem, "position": max(0, wrong.position - len(prefix) - bool(prefix))}
+        problem = {"sentence": wrong.problem, "position": min(wrong.position, len(text))}
     return page(
         request,
         template,

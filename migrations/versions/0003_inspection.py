@@ -13,6 +13,9 @@ branch_labels = None
 depends_on = None
 
 _RARE = sa.text("state IN ('in_doubt', 'dead', 'expired', 'cancelled', 'suppressed', 'undelivered')")
+_ATTENTION = "ix_dispatcher_messages_attention"
+_STATES = "state IN ('in_doubt', 'dead', 'expired')"
+_GIVEN_UP = "state IN ('dead', 'expired') AND discarded_at IS NULL"
 _MESSAGES = (
     ("last_status", sa.SmallInteger()),
     ("last_code", sa.String(length=100)),
@@ -46,6 +49,16 @@ def upgrade() -> None:
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in _SUMS),
         sa.PrimaryKeyConstraint("minute", "channel", "outcome", "worker", name=op.f("pk_dispatcher_minutes")),
     )
+    op.drop_index(_ATTENTION, "dispatcher_messages")
+    _attention(["state", "channel", "priority", "updated_at", "id"], f"{_STATES} AND discarded_at IS NULL")
+    op.create_index(
+        "ix_dispatcher_messages_failures",
+        "dispatcher_messages",
+        ["channel", "last_outcome", "last_status", "failure", "recipient", "campaign_id", "updated_at", "state"],
+        unique=False,
+        postgresql_where=sa.text(_GIVEN_UP),
+        sqlite_where=sa.text(_GIVEN_UP),
+    )
     op.create_index(
         "ix_dispatcher_messages_rare",
         "dispatcher_messages",
@@ -72,6 +85,9 @@ def downgrade() -> None:
     op.drop_table("dispatcher_minutes")
     op.drop_index("ix_dispatcher_operations_state", "dispatcher_operations")
     op.drop_index("ix_dispatcher_audit_subject", "dispatcher_audit")
+    op.drop_index("ix_dispatcher_messages_failures", "dispatcher_messages")
+    op.drop_index(_ATTENTION, "dispatcher_messages")
+    _attention(["state", "channel", "updated_at", "id"], _STATES)
     op.drop_index("ix_dispatcher_messages_operation_id", "dispatcher_messages")
     op.drop_index("ix_dispatcher_messages_recipient", "dispatcher_messages")
     op.drop_index("ix_dispatcher_messages_rare", "dispatcher_messages")
@@ -80,3 +96,15 @@ def downgrade() -> None:
         op.drop_column("dispatcher_operations", name)
     for name, _ in _MESSAGES:
         op.drop_column("dispatcher_messages", name)
+
+
+def _attention(columns: list[str], where: str) -> None:
+    condition = sa.text(where)
+    op.create_index(
+        _ATTENTION,
+        "dispatcher_messages",
+        columns,
+        unique=False,
+        postgresql_where=condition,
+        sqlite_where=condition,
+    )

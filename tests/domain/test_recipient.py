@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -109,44 +109,32 @@ def said(number: str, region: str | None) -> str:
         return str(wrong)
 
 
-def test_what_is_certain_of_numbers_like_real_ones_is_what_the_library_says() -> None:
+def test_what_is_certain_is_what_the_library_says() -> None:
     dice = random.Random(7)
-    certain = 0
-    for _, code, national in examples():
-        for each in (national, *mutations(national, dice, 50)):
-            number = f"+{code}{each}"
-            if is_certain_mobile(number):
-                certain += 1
-                assert by_the_library(number) == number
-    assert certain > 8000, "the comparison would be with too few"
-
-
-def test_what_is_certain_of_any_number_in_any_country_is_what_the_library_says() -> None:
-    dice = random.Random(8)
-    certain = 0
-    for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
-        for _ in range(2000):
-            number = f"+{code}{''.join(dice.choices(DIGITS, k=dice.randint(6, 12)))}"
-            if is_certain_mobile(number):
-                certain += 1
-                assert by_the_library(number) == number
-    assert certain > 8000, "the comparison would be with too few"
+    like = [f"+{code}{each}" for _, code, example in examples() for each in (example, *mutations(example, dice, 25))]
+    codes = [code for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE for _ in range(1000)]
+    some = [f"+{code}{''.join(dice.choices(DIGITS, k=dice.randint(6, 12)))}" for code in codes]
+    for numbers in (like, some):
+        certain = [number for number in numbers if is_certain_mobile(number)]
+        assert len(certain) > 4000, "the comparison would be with too few"
+        assert [by_the_library(number) for number in certain] == certain
 
 
 def test_what_is_certain_in_national_form_is_what_the_library_says() -> None:
     dice = random.Random(9)
     certain = 0
     for home, code, national in examples():
-        neighbours = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)]
-        for each in (national, national, *mutations(national, dice, 70)):
+        for each in (national, national, *mutations(national, dice, 40)):
             prefix = dice.choice(["", "0", "0", "1", "8", "00", "06", "01", "15", f"0{dice.randint(10, 99)}", code])
             text = "".join(digit + dice.choice(" -./()" + " " * 30)[: dice.random() < 0.2] for digit in prefix + each)
-            region = dice.choice([home, home, dice.choice(neighbours), dice.choice(REGIONS)])
+            region = dice.choice(
+                [home, home, dice.choice(REGIONS), *phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)][:3]]
+            )
             number = certain_mobile(text, region)
             if number is not None:
                 certain += 1
                 assert by_the_library(text, region) == number, (text, region)
-    assert certain > 2000, "the comparison would be with too few"
+    assert certain > 1000, "the comparison would be with too few"
 
 
 def invented_kind(dice: random.Random) -> PhoneNumberDesc:
@@ -185,27 +173,37 @@ def invented_plan(region: str, code: int, dice: random.Random) -> PhoneMetadata:
     )
 
 
-def test_what_is_certain_would_be_so_with_any_numbering_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def forget_plans() -> Iterator[Callable[[], None]]:
+    """Let plans be compiled anew, and those of the test be forgotten after it."""
+
+    def forget() -> None:
+        mobiles._country.cache_clear()
+        mobiles._dialling.cache_clear()
+
+    yield forget
+    forget()
+
+
+def test_what_is_certain_would_be_so_with_any_numbering_plans(
+    monkeypatch: pytest.MonkeyPatch, forget_plans: Callable[[], None]
+) -> None:
     dice = random.Random(11)
     certain = 0
     for code, regions in [(64, ("NZ",)), (61, ("AU", "CC", "CX"))] * 150:
         plans = {region: invented_plan(region, code, dice) for region in regions}
         monkeypatch.setattr(PhoneMetadata, "metadata_for_region", lambda region, _, plans=plans: plans.get(region))
-        mobiles._country.cache_clear()
-        mobiles._dialling.cache_clear()
+        forget_plans()
         for _ in range(200):
             digits = "".join(dice.choices(DIGITS[:3] + DIGITS, k=dice.randint(3, 7)))
             region = dice.choice(regions)
             text = dice.choice([digits, f"0{digits}", f"{code}{digits}"])
-            found = {text: certain_mobile(text, region)}
-            if is_certain_mobile(f"+{code}{digits}"):
-                found[f"+{code}{digits}"] = f"+{code}{digits}"
-            for each, number in found.items():
+            whole = f"+{code}{digits}"
+            answers = {text: certain_mobile(text, region), whole: whole if is_certain_mobile(whole) else None}
+            for each, number in answers.items():
                 if number is not None:
                     certain += 1
                     assert by_the_library(each, region) == number, (each, region, plans)
-    mobiles._country.cache_clear()
-    mobiles._dialling.cache_clear()
     assert certain > 1000, "the comparison would be with too few"
 
 
@@ -221,10 +219,9 @@ def test_common_mobiles_take_the_short_way(region: str) -> None:
     assert example is not None
     dice = random.Random(10)
     national = phonenumbers.national_significant_number(example)
-    numbers = [f"+{example.country_code}{each}" for each in (national, *mutations(national, dice, 150))]
-    mobiles = [number for number in numbers if by_the_library(number) == number]
-    assert len(mobiles) > 5
-    assert sum(map(is_certain_mobile, mobiles)) > 0.95 * len(mobiles)
+    numbers = [f"+{example.country_code}{each}" for each in (national, *mutations(national, dice, 100))]
+    found = [is_certain_mobile(number) for number in numbers if by_the_library(number) == number]
+    assert sum(found) > max(5, 0.95 * len(found))
 
 
 @pytest.mark.parametrize(
@@ -239,14 +236,9 @@ def test_answers_and_complaints_are_those_of_the_long_way() -> None:
     dice = random.Random(3)
     texts = [(text, region) for text in ODD for region in (None, "AU", "au", "US", "GB", "XX", "")]
     for home, code, national in examples():
-        for each in (national, *mutations(national, dice, 2)):
-            texts += [
-                (f"+{code}{each}", None),
-                (f"+{code}{each}", home),
-                (f"0{each}", home),
-                (each, home),
-                (each, "AU"),
-            ]
+        for each in (national, *mutations(national, dice, 1)):
+            texts += [(f"+{code}{each}", region) for region in (None, home)]
+            texts += [(f"0{each}", home), (each, home), (each, "AU")]
     for text, region in texts:
         assert said(text, region) == the_long_way(text, region), (text, region)
 

@@ -259,4 +259,4 @@ def test_an_opt_out_during_a_campaign_counts(system: System) -> None:
     stamps = sorted(entry.at for entry in arrivals(system))
     busiest = max(sum(at <= other < at + 1 for other in stamps) for at in stamps[:200])
     assert busiest <= 115, "its own rate holds"
-    assert stamps[-1] - stamps[0] < 5, "and is used"
+    assert stamps[-1] - stamps[0] < 8, "and is used"

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from dispatcher import Sms
 from dispatcher.domain.state import State
+from dispatcher.ledger import Pause
 from tests.making import NUMBER
 from tests.system.conftest import System
 
@@ -138,8 +139,12 @@ def test_invariant_7_wrong_credentials_stop_the_line_until_they_are_put_right(sy
     system.clock()
     with system.client() as client:
         receipt = client.send_sms(NUMBER, "patience")
-        system.wait_until(lambda: bool(system.books.pauses(now=datetime.now(UTC))))
-        (pause,) = [p for p in system.books.pauses(now=datetime.now(UTC)) if p.channel.value == "sms"]
+
+        def pauses() -> list[Pause]:
+            return [each for each in system.books.pauses(now=datetime.now(UTC)) if each.channel.value == "sms"]
+
+        system.wait_until(lambda: bool(pauses()))
+        (pause,) = pauses()
         assert "client id or secret" in pause.reason
         assert client.message(receipt.id).attempts_made == 0
         time.sleep(2)
