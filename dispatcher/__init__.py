@@ -6,7 +6,10 @@
     worker: permits ─► token ─► claim ─► POST ─► classify ─► decide ─► settle              engine
             limits     oauth    ledger   gateway  gateway    domain    ledger
                                   ▲
-    clock: every second: due retries, lost leases, expiry                                  engine.tick
+    clock: every second: due retries, lost leases, expiry, campaigns, bulk operations      engine.tick
+
+    a file of recipients ── checked, in pages ──► rows of a campaign                       campaigns
+    people ── one query language, plans, durable operations ──► rows again                 inspection, cli, web
 
 The ledger is the queue and the truth; Celery moves the work between machines; Redis holds only what can be rebuilt.
 """

@@ -36,6 +36,11 @@ class Progress:
         return sum(self.counts.get(state, 0) for state in states)
 
     @property
+    def state(self) -> CampaignState:
+        """Where the campaign stands."""
+        return self.campaign.state
+
+    @property
     def sent(self) -> int:
         """Messages that the API accepted."""
         return self.count(State.ACCEPTED, State.DELIVERED, State.UNDELIVERED)

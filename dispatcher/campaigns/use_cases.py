@@ -36,6 +36,11 @@ class Created:
     tally: Tally | None
     """What the file came to; None for a duplicate."""
 
+    @property
+    def id(self) -> UUID:
+        """The campaign's id."""
+        return self.campaign.id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaigns:
@@ -127,7 +132,7 @@ class Campaigns:
         self.bell.ring()
         return started
 
-    def pause(self, campaign: UUID | str, *, reason: str, until: datetime | None = None) -> Campaign:
+    def pause(self, campaign: UUID | str, *, reason: str | None = None, until: datetime | None = None) -> Campaign:
         """Stop a campaign at the next claim, everywhere. What is under way lands.
 
         :param until: when it goes on by itself; at ``resume`` if left out.
@@ -136,7 +141,7 @@ class Campaigns:
         now = self.clock.now()
         if until is not None and until <= now:
             raise InvalidCampaign("until", f"{until:%Y-%m-%d %H:%M:%S %Z} is past; give a moment to come")
-        return self.books.pause(campaign, self._by(reason), until=until)
+        return self.books.pause(campaign, self._by(reason or "no reason given"), until=until)
 
     def resume(self, campaign: UUID | str, *, reason: str | None = None) -> Campaign:
         """Go on with exactly those that have not been sent.
