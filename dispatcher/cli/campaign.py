@@ -12,7 +12,7 @@ from dispatcher.cli import campaign_options as given
 from dispatcher.cli.exits import Exit, Refused, WrongUsage
 from dispatcher.cli.noun import noun
 from dispatcher.cli.options import MOMENT, AsJson, Limit, Why
-from dispatcher.cli.session import actor, open_ledger
+from dispatcher.cli.session import actor, open_ledger, stated
 from dispatcher.cli.when import at as written
 from dispatcher.cli.when import parse_moment
 from dispatcher.domain.campaign import CampaignState
@@ -242,9 +242,10 @@ def pause(
     as_json: AsJson = False,
 ) -> None:
     """Stop a campaign, everywhere, at the next claim. What is under way lands; nothing is lost."""
+    why = None if reason is None else stated(reason)
     with open_ledger() as services:
         moment = parse_moment(until, field="until", now=services.clock.now())
-        paused = services.campaigns(actor()).pause(campaign, reason=reason, until=moment)
+        paused = services.campaigns(actor()).pause(campaign, reason=why, until=moment)
     ending = f"until {written(moment)}" if moment else f"until `dispatcher campaign resume {paused.id}`"
     _report(paused, f"is paused {ending}.", as_json=as_json)
 

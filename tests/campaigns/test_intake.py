@@ -191,6 +191,33 @@ def test_two_intakes_of_one_campaign_at_once_load_everybody_once(
     assert [m.recipient for m in loaded(books)] == numbers(1000)
 
 
+def test_an_intake_that_was_overtaken_stops(
+    engine: Engine, clock: FakeClock, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CampaignBooks, "page_size", 100)
+    one, other = campaigns_on(engine, clock), campaigns_on(engine, clock)
+
+    def overtaken() -> Iterator[dict[str, str]]:
+        for place, row in enumerate(rows(1000)):
+            if place == 300:
+                for _ in range(2):  # the first one's last page may have been on its way
+                    with suppress(CampaignRefused, Killed):
+                        other.create(dying_after(800, rows(1000)), name="spring", template="Hi")
+            yield row
+
+    with pytest.raises(CampaignRefused, match="loaded by another process"):
+        one.create(overtaken(), name="spring", template="Hi")
+    assert one.create(rows(1000), name="spring", template="Hi").campaign.total == 1000
+    assert [m.recipient for m in loaded(books)] == numbers(1000)
+
+
+def test_every_character_arrives_as_it_was(campaigns: Campaigns, books: Books) -> None:
+    names = ["tab\there", "line\nbreak", "return\rhere", "back\\slash \\t \\N", "quote\"s' 😀 €"]
+    made = [{"recipient": number, "name": name} for number, name in zip(numbers(5), names, strict=True)]
+    campaigns.create(made, name="x", template="<{name}>\t\\.")
+    assert [m.body for m in loaded(books)] == [f"<{name}>\t\\." for name in names]
+
+
 def test_other_rows_than_those_it_was_begun_with_are_refused(
     engine: Engine, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

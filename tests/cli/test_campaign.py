@@ -167,7 +167,7 @@ def test_a_pause_holds_until_it_is_resumed(shell: Shell) -> None:
     assert shell.pump() == 0
     assert shell("campaign", "resume", "spring").out == "spring runs again.\n"
     assert shell("campaign", "resume", "spring").code == 4
-    for options in ((), ("--reason", " "), ("--reason", "x", "--until", "2020-01-01T00:00:00Z")):
+    for options in (("--reason", " "), ("--until", "2020-01-01T00:00:00Z")):
         assert shell("campaign", "pause", "spring", *options).code == 2
     assert "spring is paused until 20" in shell("campaign", "pause", "spring", "--reason", "x", "--until", "+2h").out
     assert shell("campaign", "resume", "spring", "--json").json["paused_until"] is None
