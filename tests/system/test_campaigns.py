@@ -66,8 +66,9 @@ def test_nobody_is_skipped_or_sent_to_twice_through_kills_and_pauses(system: Sys
     """Intake, workers and clock killed ten times at random, paused and resumed five times."""
     dice, recipients = random.Random(11), 20_000
     file = write(system.folder / "spring.csv", recipients)
-    create = ("campaign", "create", str(file), "--name", "spring", "--template", "Your code: {code}")
-    kills = 0
+    create: tuple[str, ...] = ("campaign", "create", str(file), "--name", "spring", "--template", "Your code: {code}")
+    create += ("--rate", "600/s")  # so that it lasts for all that is to happen to it
+    kills = pauses = 0
     while True:  # the intake, killed until it has been so three times
         intake = system.start(*create)
         try:
@@ -98,8 +99,9 @@ def test_nobody_is_skipped_or_sent_to_twice_through_kills_and_pauses(system: Sys
                 kills += 1
                 clock = system.clock()
             case _:
-                pause_and_resume(system)
-    assert kills >= 10
+                pauses += pause_and_resume(system)
+    assert kills >= 10, "an intake may be too quick to be killed three times, and no more"
+    assert pauses == 5
     found = wait_over(system, "spring", seconds=120)
 
     sent = Counter(entry.recipient for entry in arrivals(system))
@@ -115,17 +117,18 @@ def test_nobody_is_skipped_or_sent_to_twice_through_kills_and_pauses(system: Sys
     system.assert_books_balance()
 
 
-def pause_and_resume(system: System) -> None:
-    """Pause, see that a second later nothing leaves any more, and resume."""
+def pause_and_resume(system: System) -> bool:
+    """Pause, see that a second later nothing leaves any more, and resume; say whether it was running."""
     with system.client() as client:
         if client.campaigns.progress("spring").campaign.state is not CampaignState.RUNNING:
-            return
+            return False
         client.campaigns.pause("spring", reason="look at it")
         time.sleep(1.1)
         before = len(arrivals(system))
         time.sleep(0.6)
         assert len(arrivals(system)) == before, "something left more than a second after the pause"
         client.campaigns.resume("spring")
+        return True
 
 
 def test_a_one_time_code_waits_under_a_quarter_of_a_second_beside_a_burst(system: System) -> None:
