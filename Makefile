@@ -21,7 +21,7 @@ demo: $(STAMP) ## A burst, failures, retries, a gift in doubt, and books that ba
 	@$(BIN)/dispatcher demo
 
 browser: ## Install Chromium for the browser tests, where that is possible
-	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 \
+	@command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 \
 		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 \
 			&& apt-get update -qq >/dev/null 2>&1 && apt-get install -y -qq chromium >/dev/null 2>&1; } \
 		|| echo "no Chromium here and it cannot be installed: the browser tests will be skipped"
