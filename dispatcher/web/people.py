@@ -74,7 +74,7 @@ class People:
     def _missed(self, key: str) -> None:
         with self._lock:
             count = self._misses.get(key, (0, 0.0))[0] + 1
-            wait = min(_LONGEST_WAIT, 2.0 ** max(0, count - FREE_GUESSES + 1))
+            wait = min(_LONGEST_WAIT, 15.0 * 2.0 ** (count - FREE_GUESSES))
             if len(self._misses) >= _REMEMBERED:
                 self._misses.clear()
             self._misses[key] = (count, time.monotonic() + wait)
