@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select, update
 
 from dispatcher.domain.attempt import Trigger
 from dispatcher.domain.campaign import CampaignState
@@ -16,8 +16,9 @@ from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.campaigns import Campaign, reopen
 from dispatcher.ledger.engine import reading, transaction
+from dispatcher.ledger.failures import given_up, guarded
 from dispatcher.ledger.operations import By, audit, audit_each
-from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import CampaignRow, MessageRow
 
 FAILED = (State.DEAD, State.EXPIRED)
 _AT_ONCE = 2000
@@ -107,7 +108,8 @@ def retryable(connection: Connection, campaign: UUID) -> int:
 def retry_failed(engine: Engine, campaign: Campaign, by: By, *, budget: int, life: timedelta) -> int:
     """Queue dead and expired messages again, a page a transaction; what is in doubt is for a person to resolve.
 
-    Each page is a guarded change of state, so that a retry that is killed or run twice queues each message once.
+    Each page is a guarded change of state, so that a retry that is killed or run twice queues each message once. What
+    fails again while it goes on is not meant: only what had failed when it was asked for.
 
     :raises CampaignRefused: the campaign was cancelled, or was never started.
     """
@@ -115,7 +117,7 @@ def retry_failed(engine: Engine, campaign: Campaign, by: By, *, budget: int, lif
     while True:
         with transaction(engine) as connection:
             _hold(connection, campaign)
-            failed = select(MessageRow.id).where(_failed(campaign.id)).limit(_AT_ONCE)
+            failed = select(MessageRow.id).where(_failed(campaign.id), MessageRow.updated_at <= by.now).limit(_AT_ONCE)
             again = (
                 update(MessageRow)
                 .where(MessageRow.id.in_(failed), _failed(campaign.id))
@@ -172,8 +174,8 @@ def _failed(campaign: UUID) -> ColumnElement[bool]:
     """Build the condition "failed for certain": a gift with its guard may have been carried out."""
     return and_(
         MessageRow.campaign_id == campaign,
-        MessageRow.state.in_([state.value for state in FAILED]),
-        ~exists().where(GiftGuardRow.message_id == MessageRow.id),
+        given_up(),
+        ~guarded(),
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import urlencode
-from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
@@ -15,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from dispatcher.domain.errors import BrokerUnavailable, InvalidCampaign, MessageNotFound, SettingsError
+from dispatcher.domain.errors import BrokerUnavailable, InvalidCampaign, OperationNotFound, SettingsError
 from dispatcher.domain.message import DEFAULT_LIFE, Channel
 from dispatcher.domain.operation import Deed, Pace
 from dispatcher.ledger import By, Resolution
@@ -78,7 +77,7 @@ async def sign_out(request: Request) -> Response:
 @deed(Role.OPERATE)
 def replay(request: Request, form: FormData) -> str:
     """Send one message again."""
-    services, id_ = views.services_of(request), _message_id(request)
+    services, id_ = views.services_of(request), views.uuid_of(request.path_params["id"])
     if services.books.message(id_).channel is Channel.GIFT and request.state.person.role < Role.MONEY:
         raise HTTPException(403, "a gift is money: this is for the role money")
     services.books.replay(id_, _by(request, form), budget=services.settings.max_attempts, life=DEFAULT_LIFE)
@@ -89,7 +88,7 @@ def replay(request: Request, form: FormData) -> str:
 @deed(Role.OPERATE)
 def cancel(request: Request, form: FormData) -> str:
     """Call off one message."""
-    id_ = _message_id(request)
+    id_ = views.uuid_of(request.path_params["id"])
     views.services_of(request).books.cancel(id_, _by(request, form))
     return _back(f"/messages/{id_}", "Called off.")
 
@@ -97,12 +96,13 @@ def cancel(request: Request, form: FormData) -> str:
 @deed(Role.OPERATE)
 def begin(request: Request, form: FormData) -> str:
     """Begin the bulk operation whose plan was shown."""
-    kind, text = Deed(str(form.get("deed", ""))), str(form.get("q", ""))
+    kind = _named({each.value: each for each in Deed}, str(form.get("deed", "")))
+    text = str(form.get("q", ""))
     ids = [str(each) for each in form.getlist("id")]
     if not request.app.state.seal.holds(str(form.get("seal", "")), kind.value, text, ",".join(ids)):
         raise HTTPException(409, "the plan is older than a quarter of an hour; look at it again")
     desk = views.desk_of(request)
-    plan = desk.plan(kind, text, [UUID(each) for each in ids])
+    plan = desk.plan(kind, text, [views.uuid_of(each) for each in ids])
     if plan.forecast.money and kind is Deed.REPLAY and request.state.person.role < Role.MONEY:
         raise HTTPException(403, "there are gifts in it, and a gift is money: this is for the role money")
     reason = str(form.get("reason", "")).strip()
@@ -120,7 +120,7 @@ def begin(request: Request, form: FormData) -> str:
 @deed(Role.OPERATE)
 def change_operation(request: Request, form: FormData) -> str:
     """Pause, resume or abort a bulk operation."""
-    books, id_ = views.desk_of(request).books, UUID(request.path_params["id"])
+    books, id_ = views.desk_of(request).books, views.uuid_of(request.path_params["id"], missing=OperationNotFound)
     acts = {"pause": books.pause_operation, "resume": books.resume_operation, "abort": books.abort_operation}
     _named(acts, request.path_params["act"])(id_, _by(request, form))
     return f"/operations/{id_}"
@@ -129,7 +129,7 @@ def change_operation(request: Request, form: FormData) -> str:
 @deed(Role.OPERATE)
 def resolve(request: Request, form: FormData) -> str:
     """Answer for a message in doubt."""
-    services, id_ = views.services_of(request), _message_id(request)
+    services, id_ = views.services_of(request), views.uuid_of(request.path_params["id"])
     if services.books.message(id_).channel is Channel.GIFT and request.state.person.role < Role.MONEY:
         raise HTTPException(403, "a gift is money: this is for the role money")
     reason = str(form.get("reason", "")).strip()
@@ -202,13 +202,6 @@ def _named(known: dict[str, _Value], name: str) -> _Value:
     if name not in known:
         raise HTTPException(404)
     return known[name]
-
-
-def _message_id(request: Request) -> UUID:
-    try:
-        return UUID(request.path_params["id"])
-    except ValueError:
-        raise MessageNotFound(request.path_params["id"]) from None
 
 
 DEEDS: dict[str, Callable[[Request], Awaitable[Response]]] = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from dispatcher.campaigns import Campaigns
-from dispatcher.domain.errors import MessageNotFound, OperationNotFound, SettingsError
+from dispatcher.domain.errors import DispatcherError, MessageNotFound, OperationNotFound, SettingsError
 from dispatcher.domain.fields import FIELDS
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.operation import Deed
@@ -140,7 +141,7 @@ def _list(request: Request, template: str, *, prefix: str, known: int | None = N
 
 def message(request: Request) -> Response:
     """Tell the story of one message."""
-    services, id_ = services_of(request), _message_id(request)
+    services, id_ = services_of(request), uuid_of(request.path_params["id"])
     found, attempts, audit = services.books.story(id_)
     now = services.clock.now()
     story = tell(found, attempts, audit, now=now, hold=services.books.hold(id_, now=now))
@@ -159,10 +160,11 @@ def message(request: Request) -> Response:
 
 def plan(request: Request) -> Response:
     """Show what a bulk operation would come to, before it is begun."""
-    deed = Deed.DISCARD if request.query_params.get("deed") == "discard" else Deed.REPLAY
-    text, ids = request.query_params.get("q", ""), request.query_params.getlist("id")
-    if request.query_params.get("everything"):
-        ids = []
+    asked, text = request.query_params.get("do", "replay-all"), request.query_params.get("q", "")
+    deed = Deed.DISCARD if asked.startswith("discard") else Deed.REPLAY
+    ids = [] if asked.endswith("-all") else [str(uuid_of(each)) for each in request.query_params.getlist("id")]
+    if not ids and not asked.endswith("-all"):  # nothing selected is not everything
+        return RedirectResponse(f"/dead?{urlencode({'q': text, 'said': 'Nothing was selected.'})}", 303)
     made = desk_of(request).plan(deed, text, [UUID(each) for each in ids])
     seal = request.app.state.seal.sign(deed.value, text, ",".join(ids))
     return page(request, "plan.html", plan=made, deed=deed, q=text, ids=ids, seal=seal)
@@ -175,11 +177,7 @@ def operations(request: Request) -> Response:
 
 def operation(request: Request) -> Response:
     """Show how an operation stands."""
-    try:
-        id_ = UUID(request.path_params["id"])
-    except ValueError:
-        raise OperationNotFound(request.path_params["id"]) from None
-    standing = desk_of(request).standing(id_)
+    standing = desk_of(request).standing(uuid_of(request.path_params["id"], missing=OperationNotFound))
     done = standing.operation
     parts = [("share-done", "done", done.done), ("share-skipped", "skipped", done.skipped)]
     return page(request, "operation.html", standing=standing, bar=charts.share(parts, max(1, done.total)))
@@ -237,11 +235,15 @@ def _reveal(request: Request) -> bool:
     return request.query_params.get("reveal") == "1" and request.state.person.role >= 2
 
 
-def _message_id(request: Request) -> UUID:
+def uuid_of(text: str, *, missing: type[DispatcherError] = MessageNotFound) -> UUID:
+    """Read an id; what is none belongs to nothing.
+
+    :raises MessageNotFound: or whatever else is missing then.
+    """
     try:
-        return UUID(request.path_params["id"])
+        return UUID(text)
     except ValueError:
-        raise MessageNotFound(request.path_params["id"]) from None
+        raise missing(text) from None
 
 
 def _id(text: str | None) -> UUID | None:

@@ -15,8 +15,9 @@ from dispatcher.domain.errors import TransitionRefused
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
-from dispatcher.ledger import Books, By, CampaignBooks, Filter, Resolution, SqlLedger
+from dispatcher.ledger import Books, By, CampaignBooks, Filter, Resolution, SqlLedger, after_campaigns
 from dispatcher.ledger.engine import transaction
+from dispatcher.ledger.operations import audit_each
 from dispatcher.ledger.tables import CampaignRow, MessageRow
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import campaigns_on, numbers, rows
@@ -340,6 +341,7 @@ def test_retry_failed_queues_dead_and_expired_ones_once_and_never_one_in_doubt(
     books = Books(engine=engine)
     books.resolve(given_up.id, Resolution.GIVE_UP, by(clock), budget=3, life=timedelta(hours=1))
     ledger.advance(now=clock.now())
+    clock.advance(timedelta(seconds=1))
     campaigns = campaigns_on(engine, clock)
     assert campaigns.retry_failed(campaign)[1] == 1
     assert campaigns.retry_failed(campaign)[1] == 0
@@ -348,3 +350,39 @@ def test_retry_failed_queues_dead_and_expired_ones_once_and_never_one_in_doubt(
     assert books.message(given_up.id).state is State.DEAD, "it may have been carried out"
     with transaction(engine) as connection:
         assert connection.execute(select(MessageRow.state).where(MessageRow.id == doubtful.id)).scalar() == "in_doubt"
+
+
+def test_what_fails_again_during_a_retry_is_not_retried_by_it(
+    engine: Engine, ledger: SqlLedger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = begin(engine, clock, "spring", 10)
+    refused = outcome(OutcomeKind.REJECTED, http_status=400)
+
+    def die() -> None:
+        claimed = ledger.claim(wish(clock.now(), count=10)).messages
+        ledger.settle([settled(each, refused, clock.now()) for each in claimed])
+
+    die()
+    clock.advance(timedelta(seconds=1))
+    monkeypatch.setattr(after_campaigns, "_AT_ONCE", 4)
+    real = audit_each
+
+    def at_once(*args: Any, **details: Any) -> None:
+        real(*args, **details)
+        pages.append(len(args[3]))
+        clock.advance(timedelta(seconds=1))
+
+    pages: list[int] = []
+    monkeypatch.setattr("dispatcher.ledger.after_campaigns.audit_each", at_once)
+    hold = after_campaigns._hold
+
+    def between(*args: Any) -> None:
+        hold(*args)
+        if pages:
+            rows = args[0].execute(select(MessageRow.id).where(MessageRow.state == "queued")).scalars().all()
+            changes = {"state": "dead", "updated_at": clock.now()}
+            args[0].execute(update(MessageRow).where(MessageRow.id.in_(rows)).values(changes))
+
+    monkeypatch.setattr(after_campaigns, "_hold", between)
+    assert campaigns_on(engine, clock).retry_failed(campaign)[1] == 10
+    assert pages == [4, 4, 2]

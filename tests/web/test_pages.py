@@ -115,6 +115,16 @@ def test_a_plan_that_was_not_shown_is_not_begun(site: Site, field: str, value: s
     assert site.services.inspection_books.operations() == []
 
 
+def test_nothing_selected_is_not_everything(site: Site) -> None:
+    fill(site.services)
+    for deed in ("replay", "discard"):
+        answer = site.get("/plan", q="status:422", do=deed)
+        assert answer.status_code == 303
+        assert "Nothing+was+selected" in answer.headers["Location"]
+    assert "Discard 30 messages?" in site.get("/plan", q="status:422", do="discard-all").text
+    assert site.get("/plan", do="replay", id="nonsense").status_code == 404
+
+
 def test_a_plan_grows_old(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(site.services)
     seal = site.get("/plan", q="status:422").text.split('name="seal" value="')[1].split('"')[0]
@@ -160,6 +170,8 @@ def test_what_is_not_there_is_said_to_be_so(site: Site) -> None:
         assert answer.status_code == 404
         assert "Not there" in answer.text
     assert site.post("/channels/fax/pause", on="/", reason="x").status_code == 404
+    assert site.post("/operations/nonsense/abort", on="/").status_code == 404
+    assert site.post("/operations", on="/", deed="nonsense").status_code == 404
 
 
 def test_nothing_is_done_for_another_site_or_without_the_forms_token(site: Site) -> None:
