@@ -48,11 +48,12 @@ def advance(engine: Engine, *, now: datetime) -> Advance:
         return Advance()
     with transaction(engine) as connection:
         _open_windows(connection, wanted.lanes, now)
+        _reopen(connection, wanted.reopen)
         return Advance(
             started=_start(connection, wanted.start, now),
             resumed=_resume(connection, wanted.resume, now),
             finished=_finish(connection, wanted.finish, now),
-            called_off=_sweep(connection, wanted.sweep, now) + _reopen(connection, wanted.reopen),
+            called_off=_sweep(connection, wanted.sweep, now),
         )
 
 
@@ -123,10 +124,9 @@ def _finish(connection: Connection, campaigns: Sequence[UUID], now: datetime) ->
     return _change(connection, campaigns, done, {"state": CampaignState.FINISHED.value, "finished_at": now})
 
 
-def _reopen(connection: Connection, campaigns: Sequence[UUID]) -> int:
+def _reopen(connection: Connection, campaigns: Sequence[UUID]) -> None:
     again = and_(_is(CampaignState.FINISHED), _left(State.QUEUED))
     _change(connection, campaigns, again, {"state": CampaignState.RUNNING.value, "finished_at": None})
-    return 0
 
 
 def _change(

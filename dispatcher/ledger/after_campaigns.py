@@ -17,7 +17,7 @@ from dispatcher.domain.state import State
 from dispatcher.ledger.campaigns import Campaign, reopen
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import given_up, guarded
-from dispatcher.ledger.operations import By, audit, audit_each
+from dispatcher.ledger.operations import By, audit, audit_each, queued_again
 from dispatcher.ledger.tables import CampaignRow, MessageRow
 
 FAILED = (State.DEAD, State.EXPIRED)
@@ -121,16 +121,7 @@ def retry_failed(engine: Engine, campaign: Campaign, by: By, *, budget: int, lif
             again = (
                 update(MessageRow)
                 .where(MessageRow.id.in_(failed), _failed(campaign.id))
-                .values(
-                    state=State.QUEUED.value,
-                    due_at=by.now,
-                    expires_at=by.now + life,
-                    max_attempts=MessageRow.attempts_made + budget,
-                    trigger=Trigger.REPLAY.value,
-                    lease_token=None,
-                    refused_generation=None,
-                    updated_at=by.now,
-                )
+                .values(queued_again(by.now, budget=budget, life=life, trigger=Trigger.REPLAY))
             )
             changed = connection.execute(again.returning(MessageRow.id)).scalars().all()
             page = len(changed)

@@ -24,7 +24,7 @@ from dispatcher.domain.query import parse_query
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import called_off, given_up, guarded
-from dispatcher.ledger.operations import By, audit, audit_each
+from dispatcher.ledger.operations import By, audit, audit_each, queued_again
 from dispatcher.ledger.search import conditions
 from dispatcher.ledger.tables import CampaignRow, MessageRow, OperationRow
 
@@ -214,15 +214,7 @@ def frozen_conditions(operation: Operation, dialect: str) -> list[ColumnElement[
 def _apply(connection: Connection, operation: Operation, ids: list[UUID], now: datetime) -> list[UUID]:
     changes: dict[str, Any] = {"updated_at": now, "operation_id": operation.id}
     if operation.kind is Deed.REPLAY:
-        changes |= {
-            "state": State.QUEUED.value,
-            "due_at": now,
-            "expires_at": now + operation.life,
-            "max_attempts": MessageRow.attempts_made + operation.budget,
-            "trigger": Trigger.REPLAY.value,
-            "lease_token": None,
-            "refused_generation": None,
-        }
+        changes |= queued_again(now, budget=operation.budget, life=operation.life, trigger=Trigger.REPLAY)
     else:
         changes |= {"discarded_at": now}
     changed = update(MessageRow).where(MessageRow.id.in_(ids), given_up(), ~guarded()).values(changes)

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, or_, select, update
 
-from dispatcher.domain.budget import Budget, in_units, parse_budget
+from dispatcher.domain.budget import Budget, in_units, parse_budget, to_minor
 from dispatcher.domain.campaign import CampaignState
+from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.rate import Rate, parse_rate
 from dispatcher.domain.state import State
 from dispatcher.ledger.operations import By, audit
@@ -52,6 +53,42 @@ def runners(connection: Connection, channel: str, now: datetime) -> list[Runner]
         limited = lanes[0].rate is not None or lanes[0].budget is not None
         found.append(Runner(campaign=campaign, lanes=tuple(row.lane for row in lanes), limited=limited))
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where messages wait side by side: one stretch of the claims' own index."""
+
+    priority: Priority
+    campaign: UUID | None
+    lane: int
+
+
+def places(connection: Connection, channel: Channel, now: datetime) -> list[Place]:
+    """Return the places of a channel from which messages may be taken now."""
+    found = [Place(priority=Priority.TRANSACTIONAL, campaign=None, lane=0)]
+    for runner in runners(connection, channel.value, now):
+        found += [Place(priority=Priority.BULK, campaign=runner.campaign, lane=lane) for lane in runner.lanes]
+    return found
+
+
+def first_due(connection: Connection, channel: Channel, place: Place, now: datetime) -> datetime | None:
+    """Return when the first message of a place that could go was due: one step into the index, however much waits."""
+    first = (
+        select(MessageRow.due_at)
+        .where(
+            MessageRow.state == State.QUEUED.value,
+            MessageRow.channel == channel.value,
+            MessageRow.priority == place.priority.value,
+            MessageRow.campaign_id.is_(None) if place.campaign is None else MessageRow.campaign_id == place.campaign,
+            MessageRow.lane == place.lane,
+            MessageRow.due_at <= now,
+            MessageRow.expires_at > now,
+        )
+        .order_by(MessageRow.due_at)
+        .limit(1)
+    )
+    return connection.execute(first).scalar()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -212,6 +249,4 @@ def budget_day(now: datetime) -> str:
 
 def amounts_of(rows: Sequence[Any]) -> list[int]:
     """Return what claimed gifts cost, in the smallest unit."""
-    from dispatcher.domain.budget import to_minor
-
     return [to_minor(row.gift["amount"], row.gift["currency"]) for row in rows]

@@ -60,7 +60,7 @@ def replay(connection: Connection, message_id: UUID, by: By, *, budget: int, lif
     :raises MessageNotFound: no message has this id.
     :raises TransitionRefused: it is in another state, or a gift that may have been carried out.
     """
-    changes = _again(by, budget=budget, life=life, trigger=Trigger.REPLAY)
+    changes = queued_again(by.now, budget=budget, life=life, trigger=Trigger.REPLAY)
     guarded = exists().where(GiftGuardRow.message_id == MessageRow.id)
     called_off = exists().where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "cancelled")
     if not _change(connection, message_id, REPLAYABLE, changes, ~guarded, ~called_off):
@@ -96,7 +96,7 @@ def resolve(
             if provider_id is not None:
                 changes["provider_id"] = provider_id
         case Resolution.NOT_SENT:
-            changes = _again(by, budget=budget, life=life, trigger=Trigger.RESOLVE)
+            changes = queued_again(by.now, budget=budget, life=life, trigger=Trigger.RESOLVE)
         case Resolution.GIVE_UP:
             changes = {"state": State.DEAD.value, "updated_at": by.now, "lease_token": None}
     if not _change(connection, message_id, (State.IN_DOUBT,), changes):
@@ -167,17 +167,18 @@ def _take_guard_away(connection: Connection, message_id: UUID) -> None:
         )
 
 
-def _again(by: By, *, budget: int, life: timedelta, trigger: Trigger) -> dict[str, Any]:
+def queued_again(now: datetime, *, budget: int, life: timedelta, trigger: Trigger) -> dict[str, Any]:
+    """Return what changes when a message is queued again: a fresh budget and life; earlier attempts stay recorded."""
     return {
         "state": State.QUEUED.value,
-        "due_at": by.now,
-        "expires_at": by.now + life,
+        "due_at": now,
+        "expires_at": now + life,
         "max_attempts": MessageRow.attempts_made + budget,
         "trigger": trigger.value,
         "lease_token": None,
         "refused_generation": None,
         "discarded_at": None,
-        "updated_at": by.now,
+        "updated_at": now,
     }
 
 

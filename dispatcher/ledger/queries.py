@@ -17,7 +17,7 @@ from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.enqueue import gift_from_json
-from dispatcher.ledger.lanes import runners
+from dispatcher.ledger.lanes import first_due, places
 from dispatcher.ledger.tables import AttemptRow, AuditRow, GiftGuardRow, MessageRow
 
 
@@ -183,39 +183,16 @@ def tallies(connection: Connection) -> list[Tally]:
 def oldest_waiting(connection: Connection, *, now: datetime) -> list[Waiting]:
     """Return since when the oldest message that could go now has been waiting, by channel and priority.
 
-    Each look is one step into the claims' own index, however much is queued. What a pause, a window or a campaign that
-    does not run holds back is not waiting for its turn.
+    What a window or a campaign that does not run holds back is not waiting for its turn.
     """
-    found = []
+    found: dict[tuple[Channel, Priority], datetime] = {}
     for channel in Channel:
-        places: dict[Priority, list[tuple[UUID | None, int]]] = {Priority.TRANSACTIONAL: [(None, 0)], Priority.BULK: []}
-        for runner in runners(connection, channel.value, now):
-            places[Priority.BULK] += [(runner.campaign, lane) for lane in runner.lanes]
-        for priority, lanes in places.items():
-            firsts = [_first_due(connection, channel, priority, campaign, lane, now) for campaign, lane in lanes]
-            known = [first for first in firsts if first is not None]
-            if known:
-                found.append(Waiting(channel=channel, priority=priority, since=min(known)))
-    return found
-
-
-def _first_due(  # noqa: PLR0917 - the columns of the index, in its order
-    connection: Connection, channel: Channel, priority: Priority, campaign: UUID | None, lane: int, now: datetime
-) -> datetime | None:
-    first = (
-        select(MessageRow.due_at)
-        .where(
-            MessageRow.state == State.QUEUED.value,
-            MessageRow.channel == channel.value,
-            MessageRow.priority == priority.value,
-            MessageRow.campaign_id.is_(None) if campaign is None else MessageRow.campaign_id == campaign,
-            MessageRow.lane == lane,
-            MessageRow.due_at <= now,
-        )
-        .order_by(MessageRow.due_at)
-        .limit(1)
-    )
-    return connection.execute(first).scalar()
+        for place in places(connection, channel, now):
+            first = first_due(connection, channel, place, now)
+            if first is not None:
+                key = (channel, place.priority)
+                found[key] = min(first, found.get(key, first))
+    return [Waiting(channel=channel, priority=priority, since=since) for (channel, priority), since in found.items()]
 
 
 def guarded_among(connection: Connection, ids: Sequence[UUID]) -> frozenset[UUID]:

@@ -7,18 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
-from uuid import UUID
 
 from sqlalchemy import Connection, Engine, select, update
 
 from dispatcher.domain.attempt import Claimed, Settlement
 from dispatcher.domain.identity import MessageId
-from dispatcher.domain.message import Channel, Priority
+from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
 from dispatcher.ledger import bulk, claim, minutes, pauses, settle
 from dispatcher.ledger.advance import advance
 from dispatcher.ledger.engine import make_engine, reading, transaction
-from dispatcher.ledger.lanes import runners
+from dispatcher.ledger.lanes import first_due, places
 from dispatcher.ledger.tables import MessageRow
 from dispatcher.ports import Advance, ClaimRequest, Due, Taken
 
@@ -119,25 +118,7 @@ class SqlLedger:
 
 
 def _waiting(connection: Connection, channel: Channel, now: datetime) -> bool:
-    """Look for the first message that could go, lane by lane: each look is one step into the claims' own index."""
-    lanes: list[tuple[Priority, UUID | None, int]] = [(Priority.TRANSACTIONAL, None, 0)]
-    for runner in runners(connection, channel.value, now):
-        lanes += [(Priority.BULK, runner.campaign, lane) for lane in runner.lanes]
-    for priority, campaign, lane in lanes:
-        waiting = (
-            select(MessageRow.id)
-            .where(
-                MessageRow.state == State.QUEUED.value,
-                MessageRow.channel == channel.value,
-                MessageRow.priority == priority.value,
-                MessageRow.campaign_id.is_(None) if campaign is None else MessageRow.campaign_id == campaign,
-                MessageRow.lane == lane,
-                MessageRow.due_at <= now,
-                MessageRow.expires_at > now,
-                ~claim.paused(channel.value, now),
-            )
-            .limit(1)
-        )
-        if connection.execute(waiting).scalar() is not None:
-            return True
-    return False
+    """Look for the first message that could go."""
+    if connection.execute(select(claim.paused(channel.value, now))).scalar():
+        return False
+    return any(first_due(connection, channel, place, now) for place in places(connection, channel, now))
