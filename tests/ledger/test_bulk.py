@@ -264,3 +264,15 @@ def test_the_clock_carries_it_out(engine: Engine, books: Books, desk: Inspection
     begin(desk, clock)
     SqlLedger.on(engine).operate(now=clock.now(), patience=timedelta(seconds=30))
     assert counts(books) == {State.QUEUED: 1200}
+
+
+def test_messages_of_a_cancelled_campaign_are_left_out(
+    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+) -> None:
+    die(engine, clock, 5)
+    campaigns_on(engine, clock).cancel("spring")
+    clock.advance(timedelta(seconds=1))
+    query = parse_query("", now=clock.now())
+    assert desk.foresee(Deed.REPLAY, query).left_out == {"of a cancelled campaign": 5}
+    assert drive(desk, begin(desk, clock), clock).done == 0
+    assert counts(books) == {State.DEAD: 5}
