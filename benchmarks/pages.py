@@ -26,24 +26,33 @@ from dispatcher.settings import load_settings
 from dispatcher.web import make_web
 from dispatcher.wiring import Services
 
+CAMPAIGNS = """
+INSERT INTO dispatcher_campaigns (id, name, channel, template, state, total, created_at, started_at, loaded_at)
+SELECT CAST(lpad(CAST(n AS text), 32, '0') AS uuid), 'campaign ' || n, 'sms', 'Hello',
+    CASE n WHEN 1 THEN 'running' ELSE 'finished' END, :messages / 10, now() - interval '1 day' * n,
+    now() - interval '1 day' * n, now() - interval '1 day' * n
+FROM generate_series(1, 5) n
+"""
 FILL = """
-INSERT INTO dispatcher_messages (id, channel, priority, state, recipient, body, fingerprint, lane, tags, source, due_at,
-    expires_at, attempts_made, max_attempts, calls_made, last_outcome, last_error, last_status, last_code, failure,
-    created_at, updated_at, accepted_at)
-SELECT CAST(lpad(to_hex(n), 12, '0') || '7' || substr(md5(CAST(n AS text)), 1, 3) || '8'
-        || substr(md5(CAST(n AS text)), 4, 15) AS uuid),
+INSERT INTO dispatcher_messages (id, channel, priority, state, recipient, body, fingerprint, campaign_id, lane, tags,
+    source, due_at, expires_at, attempts_made, max_attempts, calls_made, last_outcome, last_error, last_status,
+    last_code, failure, created_at, updated_at, accepted_at)
+SELECT CAST(lpad(to_hex(CAST(extract(epoch FROM made) * 1000 AS bigint)), 12, '0') || '7'
+        || substr(md5(CAST(n AS text)), 1, 3) || '8' || substr(md5(CAST(n AS text)), 4, 15) AS uuid),
     'sms', CASE WHEN n % 3 = 0 THEN 'transactional' ELSE 'bulk' END,
     CASE WHEN n % :every = 0 THEN 'dead' WHEN n > :messages - 100000 THEN 'queued' ELSE 'accepted' END,
     '+614' || lpad(CAST(n AS text), 8, '0'), 'Hello there, this is a text',
     md5(CAST(n AS text)) || md5(CAST(n AS text)),
-    0, '[]', 'application', now() - interval '1 hour', now() + interval '71 hours', 1, 5, 1,
+    CASE WHEN n % 2 = 0 THEN CAST(lpad(CAST(n / 20 % 5 + 1 AS text), 32, '0') AS uuid) END,
+    0, '[]', 'application', made, made + interval '72 hours', 1, 5, 1,
     CASE WHEN n % :every = 0 THEN CASE WHEN n % 7 = 0 THEN 'rejected' ELSE 'failed' END ELSE 'accepted' END,
     CASE WHEN n % :every = 0 THEN '503 upstream connect error no. ' || n END,
     CASE WHEN n % :every = 0 THEN CASE WHEN n % 7 = 0 THEN 422 ELSE 503 END ELSE 200 END,
     CASE WHEN n % :every = 0 THEN 'code_' || n % 5 END,
     CASE WHEN n % :every = 0 THEN 'code_' || n % 5 || ': upstream connect error no. #' END,
-    now() - interval '2 hours', now() - interval '1 hour' * (n % 40) / 20, now() - interval '1 hour'
-FROM generate_series(1, :messages) n
+    made, made + interval '1 minute', made + interval '1 minute'
+FROM (SELECT n, now() - interval '30 days' * (1 - CAST(n AS float) / :messages) AS made
+    FROM generate_series(1, :messages) n) AS each
 """
 PATHS = (
     "/",
@@ -52,13 +61,18 @@ PATHS = (
     "/messages?q=to:%2B61400012*",
     "/messages?q=to:%2B61499999999",
     "/messages?q=created:<1h",
+    "/messages?q=created:<1d+state:accepted",
+    "/messages?q=campaign:%22campaign+3%22+state:dead",
     "/dead",
     "/dead?q=status:422",
     "/dead?q=code:code_3+status:5xx",
+    "/dead?q=dead:<1d",
+    "/dead?q=safety:rejected",
     "/dead?q=%22no.+40000%22",
     "/plan?q=status:5xx",
     "/in-doubt",
     "/campaigns",
+    "/campaigns/campaign%201",
     "/operations",
     "/audit",
     "/metrics",
@@ -92,6 +106,7 @@ def fill(engine: Engine, messages: int, dead: int) -> None:
     """Write the messages straight into their table."""
     began = time.monotonic()
     with engine.begin() as connection:
+        connection.execute(text(CAMPAIGNS), {"messages": messages})
         connection.execute(text(FILL), {"messages": messages, "every": messages // dead})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE dispatcher_messages"))
@@ -106,16 +121,18 @@ def ask(services: Services) -> None:
     while not server.started:
         time.sleep(0.01)
     base = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    for path in PATHS:
-        took = []
-        for _ in range(20):
-            began = time.monotonic()
-            urllib.request.urlopen(base + path).read()
-            took.append((time.monotonic() - began) * 1000)
-        print(f"{path:40} median {statistics.median(took):6.0f} ms  most {max(took):6.0f} ms")
-    server.should_exit = True
-    thread.join()
-    services.close()
+    try:
+        for path in PATHS:
+            took = []
+            for _ in range(20):
+                began = time.monotonic()
+                urllib.request.urlopen(base + path).read()
+                took.append((time.monotonic() - began) * 1000)
+            print(f"{path:40} median {statistics.median(took):6.0f} ms  most {max(took):6.0f} ms")
+    finally:
+        server.should_exit = True
+        thread.join()
+        services.close()
 
 
 if __name__ == "__main__":

@@ -263,6 +263,10 @@ class Ledger(Protocol):
         """Go on with bulk operations for about so long, and return how many messages were changed."""
         ...
 
+    def recount(self, *, now: datetime, patience: timedelta) -> None:
+        """Count campaigns anew whose last count is old, for about so long."""
+        ...
+
     def fold(self, *, now: datetime) -> int:
         """Fold old counts of calls into their sums, and return how many rows went."""
         ...

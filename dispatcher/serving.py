@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -12,20 +15,26 @@ from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, Settin
 from dispatcher.ledger import By, require_head
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
-from dispatcher.wiring import Services, require_api
+from dispatcher.wiring import Services, require_api, spool_folder
+
+if TYPE_CHECKING:
+    from dispatcher.telemetry.metrics import Metrics  # its library is an extra
 
 log = structlog.get_logger(__name__)
+
+_FIRST = 0
+"""The place of a process that is the only one of its kind."""
 
 
 def serve_worker(settings: Settings) -> int:
     """Run a worker until SIGTERM, and return its exit code.
 
-    :raises SettingsError: the API's address or credentials are missing.
+    :raises SettingsError: the API's address or credentials are missing, or the port for metrics is taken.
     :raises LedgerUnavailable: the ledger cannot be reached.
     :raises LedgerOutdated: the ledger is not at the migration head; a worker never migrates by itself.
     """
     require_api(settings)
-    process = _prepare(settings)
+    process = _prepare(settings, _worker_metrics(settings))
     stop = Stop()
     app = make_app(settings.redis_url.get_secret_value(), time_limit=_longest_pump(settings).total_seconds())
     register(app, Work(dispatch=lambda: process.pump(stop), enqueue=process.enqueue, tick=process.tick))
@@ -40,31 +49,32 @@ def serve_worker(settings: Settings) -> int:
 
 def serve_clock(settings: Settings) -> int:
     """Run the clock until SIGTERM, and return its exit code; raises as ``serve_worker`` does."""
-    process = _prepare(settings)
+    process = _prepare(settings, _clock_metrics(settings))
     app = make_app(settings.redis_url.get_secret_value(), time_limit=60)
     register(app, Work(dispatch=process.tick, enqueue=process.enqueue, tick=process.tick))
-    process.start()
+    process.start(_FIRST)
     return run_clock(app, on_ready=lambda: log.info("clock_ready"))
 
 
 class _Process:
     """The services of the process that runs tasks: built in it, never inherited through a fork."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics | None) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._services: Services | None = None
 
-    def start(self) -> None:
-        """Build the services of this process."""
+    def start(self, place: int) -> None:
+        """Build the services of this process, by its place among those that do the same."""
         configure_logs(self._settings.log_level)
-        self._services = Services(self._settings)
+        meter = None if self._metrics is None else self._metrics.meter(place)
+        self._services = Services(self._settings, meter=meter)
 
     @property
     def services(self) -> Services:
         """This process's services."""
         if self._services is None:
-            self.start()
-        assert self._services is not None  # noqa: S101 - start() has just built them
+            raise RuntimeError("a task came before start()")
         return self._services
 
     def pump(self, stop: Stop) -> None:
@@ -73,10 +83,10 @@ class _Process:
         self.services.clock.keep_in_step()
         self.services.pump(stop).run()
 
-    def tick(self) -> None:
+    def tick(self, late: timedelta = timedelta(0)) -> None:
         """Beat once."""
         self.services.clock.keep_in_step()
-        self.services.tick.run()
+        self.services.tick.run(late=late)
 
     def enqueue(self, sealed: str) -> None:
         """Take a sealed message; what cannot be taken is recorded, since its producer is long gone."""
@@ -89,14 +99,47 @@ class _Process:
             services.books.note_refusal("broker", By(actor="broker", reason=str(refused), now=now))
 
 
-def _prepare(settings: Settings) -> _Process:
+def _prepare(settings: Settings, metrics: Metrics | None) -> _Process:
     configure_logs(settings.log_level)
     services = Services(settings)
     try:
         require_head(services.engine)
     finally:
         services.close()
-    return _Process(settings)
+    if metrics is not None:
+        metrics.endpoint.start()
+    return _Process(settings, metrics)
+
+
+def _worker_metrics(settings: Settings) -> Metrics | None:
+    if settings.metrics_port == 0:
+        return None
+    with _told_what_to_install():
+        from dispatcher.telemetry.metrics import worker_metrics
+    return worker_metrics(
+        host=settings.metrics_host,
+        port=settings.metrics_port,
+        concurrency=settings.concurrency,
+        spool=spool_folder(settings),
+    )
+
+
+def _clock_metrics(settings: Settings) -> Metrics | None:
+    if settings.metrics_port == 0:
+        return None
+    with _told_what_to_install():
+        from dispatcher.telemetry.metrics import clock_metrics
+    return clock_metrics(host=settings.metrics_host, port=settings.metrics_port)
+
+
+@contextmanager
+def _told_what_to_install() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        raise SettingsError(
+            f"DISPATCHER_METRICS_PORT: metrics need {missing.name}: pip install 'dispatcher[metrics]', or give 0"
+        ) from None
 
 
 def _ready(settings: Settings, kind: str) -> None:

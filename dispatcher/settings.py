@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     )
     region: str = Field(default="", description="Country (ISO 3166) for numbers in national form; empty: E.164 only.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least severe log.")
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port where a worker or clock gives Prometheus its own numbers; 0: none."
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="Address that this port is opened on.")
 
     @classmethod
     def settings_customise_sources(

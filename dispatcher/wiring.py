@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from redis import Redis
@@ -25,6 +26,7 @@ from dispatcher.gateway import RequestsTransport, gift_endpoint, sms_endpoint
 from dispatcher.inspection import Desk
 from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock, SqlLedger, make_engine
 from dispatcher.limits import RedisLimiter
+from dispatcher.meter import Meter, Unmeasured
 from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
 from dispatcher.settings import Settings
 
@@ -37,8 +39,9 @@ SWEEP_GRACE = timedelta(seconds=15)
 class Services:
     """Every part of one process. Built after a fork: connections and threads do not survive one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, meter: Meter | None = None) -> None:
         self.settings = settings
+        self.meter = meter or Unmeasured()
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
 
     @cached_property
@@ -141,6 +144,7 @@ class Services:
             mint=Mint(credentials=credentials, proxy=settings.proxy, ca_bundle=settings.ca_bundle),
             clock=self.clock,
             wait=TOKEN_WAIT,
+            meter=self.meter,
         )
 
     @cached_property
@@ -187,10 +191,11 @@ class Services:
             limiter=self.limiter,
             tokens=self.tokens,
             clock=self.clock,
-            spool=Spool(settings.home / "spool", self.worker),
+            spool=Spool(spool_folder(settings), self.worker),
             policies=self.policies,
             worker=self.worker,
             configuration_pause=timedelta(seconds=settings.configuration_pause),
+            meter=self.meter,
         )
         return Pump(
             ledger=self.ledger,
@@ -209,6 +214,7 @@ class Services:
                 bulk_share=settings.bulk_share,
             ),
             stopping=stopping,
+            meter=self.meter,
         )
 
     @cached_property
@@ -221,6 +227,7 @@ class Services:
             policies=self.policies,
             worker=self.worker,
             grace=min(SWEEP_GRACE, timedelta(seconds=self.settings.lease_seconds)),
+            meter=self.meter,
         )
 
     def close(self) -> None:
@@ -230,6 +237,11 @@ class Services:
                 self.__dict__[name].close()
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Return where this host's spool is."""
+    return settings.home / "spool"
 
 
 def require_api(settings: Settings) -> None:

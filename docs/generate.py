@@ -126,8 +126,14 @@ SPECIAL_EXITS = {
     "suppress list": {Exit.NOTHING_MATCHED: "nobody opted out"},
     "channel pause": {},
     "channel resume": {},
-    "worker": {Exit.FAILED: "the ledger cannot be used or is at another revision"},
-    "clock": {Exit.FAILED: "the ledger cannot be used or is at another revision"},
+    "worker": {
+        Exit.FAILED: "the ledger cannot be used or is at another revision",
+        Exit.USAGE: "the API's address or credentials are missing, or the port for metrics is taken",
+    },
+    "clock": {
+        Exit.FAILED: "the ledger cannot be used or is at another revision",
+        Exit.USAGE: "the port for metrics is taken",
+    },
     "web": {
         Exit.FAILED: "the ledger cannot be used or is at another revision",
         Exit.USAGE: "nobody may sign in and the address is open to others, or the port is taken",

@@ -10,6 +10,8 @@ from kombu.entity import Exchange, Queue
 DISPATCH, ENQUEUE, CLOCK = "dispatcher.dispatch", "dispatcher.enqueue", "dispatcher.clock"
 """Queues and, with the same names but for the clock's, the tasks in them."""
 TICK = "dispatcher.tick"
+BEAT_LIFE_SECONDS = 5
+"""How long a beat that nobody has taken up is good for."""
 
 _EXCHANGE = Exchange("dispatcher")
 

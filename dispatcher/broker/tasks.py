@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from celery import Celery
 from celery.exceptions import Reject
 
-from dispatcher.broker.app import DISPATCH, ENQUEUE, TICK
+from dispatcher.broker.app import BEAT_LIFE_SECONDS, DISPATCH, ENQUEUE, TICK
 from dispatcher.domain.errors import LedgerUnavailable
 
 
@@ -21,8 +23,8 @@ class Work:
     """Pump for one slice."""
     enqueue: Callable[[str], object]
     """Put one sealed message into the ledger."""
-    tick: Callable[[], object]
-    """One beat of the clock."""
+    tick: Callable[[timedelta], object]
+    """One beat of the clock, which was due so long ago."""
 
 
 def register(app: Celery, work: Work) -> None:
@@ -40,6 +42,14 @@ def register(app: Celery, work: Work) -> None:
             time.sleep(1)  # back to the queue, not in a hot loop: the broker has the only copy
             raise Reject(requeue=True) from None
 
-    @app.task(name=TICK, acks_late=False)
-    def tick() -> None:
-        work.tick()
+    @app.task(name=TICK, acks_late=False, bind=True)
+    def tick(task: Any) -> None:
+        work.tick(_since_due(task.request.expires))
+
+
+def _since_due(expires: str | None) -> timedelta:
+    """Say how long a beat was under way: when it was due is told by when it would have expired."""
+    if expires is None:
+        return timedelta(0)  # somebody else's beat
+    due = datetime.fromisoformat(expires) - timedelta(seconds=BEAT_LIFE_SECONDS)
+    return max(timedelta(0), datetime.now(UTC) - due)

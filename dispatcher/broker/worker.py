@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from billiard.process import current_process
 from celery import Celery, bootsteps, signals
 from celery.beat import EmbeddedService, Scheduler
 from celery.exceptions import SecurityWarning
 
-from dispatcher.broker.app import CLOCK, DISPATCH, ENQUEUE, TICK
+from dispatcher.broker.app import BEAT_LIFE_SECONDS, CLOCK, DISPATCH, ENQUEUE, TICK
 
 _BEAT_SECONDS = 1.0
 
@@ -32,12 +33,13 @@ class Stop:
 
 
 def run_worker(
-    app: Celery, *, processes: int, stop: Stop, on_ready: Callable[[], object], in_child: Callable[[], object]
+    app: Celery, *, processes: int, stop: Stop, on_ready: Callable[[], object], in_child: Callable[[int], object]
 ) -> int:
     """Run a worker until it is told to stop, and return its exit code.
 
     :param on_ready: called once in the main process when it takes work.
-    :param in_child: called in each child after it forked, before its first task.
+    :param in_child: called in each child after it forked, before its first task, with its place in the pool: 0 to
+        ``processes`` - 1; who comes after a child that ended has the same.
     """
 
     def ready(**_: Any) -> None:
@@ -47,7 +49,7 @@ def run_worker(
         stop.raise_flag()
 
     def forked(**_: Any) -> None:
-        in_child()
+        in_child(current_process().index)
 
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(shutting_down, weak=False)
@@ -61,8 +63,8 @@ def run_clock(app: Celery, *, on_ready: Callable[[], object]) -> int:
     The beats have a queue and a process of their own, so that no pump, however busy, can make the clock late.
     """
     app.conf.beat_schedule = {
-        # A beat that waited for five seconds is not worth doing: the next ones are behind it.
-        "tick": {"task": TICK, "schedule": _BEAT_SECONDS, "options": {"queue": CLOCK, "expires": 5}}
+        # A beat that waited for so long is not worth doing: the next ones are behind it.
+        "tick": {"task": TICK, "schedule": _BEAT_SECONDS, "options": {"queue": CLOCK, "expires": BEAT_LIFE_SECONDS}}
     }
     app.steps["worker"].add(_Beat)
 

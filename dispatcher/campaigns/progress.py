@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from dispatcher.domain.campaign import CampaignState
@@ -12,8 +12,8 @@ from dispatcher.domain.state import State
 from dispatcher.domain.window import parse_window
 from dispatcher.ledger import Campaign, CampaignBooks, FailureGroup
 
-RECENT = timedelta(seconds=30)
-"""The rate now is measured over so long."""
+LATELY = timedelta(seconds=15)
+"""What the clock counted is good enough for a page for so long; a campaign that is over is not counted again."""
 SHOWN_GROUPS = 10
 
 
@@ -29,7 +29,8 @@ class Progress:
     finishes_at: datetime | None
     """At that rate, with the send window; None if nothing goes now, or nothing is left."""
     failures: tuple[FailureGroup, ...]
-    last_accepted_at: datetime | None
+    counted_at: datetime
+    """When the counts were so: now, or when the clock counted last."""
 
     def count(self, *states: State) -> int:
         """Messages in these states."""
@@ -56,26 +57,37 @@ class Progress:
         return self.campaign.total - self.waiting
 
 
-def read_progress(campaign: Campaign, books: CampaignBooks, *, now: datetime) -> Progress:
-    """Ask the ledger how far a campaign is."""
-    tallied = books.tallied(campaign.id, now=now, recent=RECENT)
-    rate = 0.0
-    if tallied.first_accepted_at is not None:
-        span = (now - tallied.first_accepted_at).total_seconds()
-        rate = tallied.accepted_of_late / max(1.0, span)
-    failed = sum(tallied.counts.get(state, 0) for state in (State.DEAD, State.EXPIRED, State.IN_DOUBT))
+def read_progress(campaign: Campaign, books: CampaignBooks, *, now: datetime, lately: bool = False) -> Progress:
+    """Ask the ledger how far a campaign is.
+
+    :param lately: what the clock counted some seconds ago will do, if it did.
+    """
+    progress = _counted(campaign, books, now=now, lately=lately)
+    if not progress.count(State.DEAD, State.EXPIRED, State.IN_DOUBT, State.UNDELIVERED):
+        return progress
+    return replace(progress, failures=tuple(books.failures(campaign.id, limit=SHOWN_GROUPS)))
+
+
+def read_many(campaigns: Sequence[Campaign], books: CampaignBooks, *, now: datetime) -> list[Progress]:
+    """Say how far campaigns are by what the clock counted some seconds ago, without the reasons of what failed."""
+    return [_counted(campaign, books, now=now, lately=True) for campaign in campaigns]
+
+
+def _counted(campaign: Campaign, books: CampaignBooks, *, now: datetime, lately: bool) -> Progress:
+    kept = campaign.counted(now=now)
+    fresh = kept is not None and (campaign.state.over or now - kept.at < LATELY)
+    counts = kept.states if lately and fresh and kept is not None else books.counted(campaign.id)
     progress = Progress(
         campaign=campaign,
         at=now,
-        counts=tallied.counts,
-        rate_now=rate,
+        counts=counts,
+        rate_now=0.0 if kept is None or campaign.state.over else kept.per_second,
         finishes_at=None,
-        failures=tuple(books.failures(campaign.id, limit=SHOWN_GROUPS)) if failed else (),
-        last_accepted_at=tallied.last_accepted_at,
+        failures=(),
+        counted_at=kept.at if lately and fresh and kept is not None else now,
     )
-    if campaign.state is not CampaignState.RUNNING or not progress.waiting or not rate:
+    if campaign.state is not CampaignState.RUNNING or not progress.waiting or not progress.rate_now or kept is None:
         return progress
     window = None if campaign.send_window is None else parse_window(campaign.send_window)
-    waiting = {"": progress.waiting} if window is None or window.zone else books.waiting_by_zones(campaign.id)
-    ends = finish_at(waiting, per_second=rate, window=window, start=now)
-    return Progress(**{name: getattr(progress, name) for name in Progress.__dataclass_fields__} | {"finishes_at": ends})
+    waiting = {"": progress.waiting} if window is None or window.zone else kept.zones
+    return replace(progress, finishes_at=finish_at(waiting, per_second=progress.rate_now, window=window, start=now))

@@ -13,7 +13,7 @@ from dispatcher.campaigns.check import Invalid
 from dispatcher.campaigns.dry_run import DryRun, Rates, dry_run
 from dispatcher.campaigns.intake import Intake, Loading
 from dispatcher.campaigns.layout import lay_out
-from dispatcher.campaigns.progress import Progress, read_progress
+from dispatcher.campaigns.progress import Progress, read_many, read_progress
 from dispatcher.campaigns.source import Recipients, Source, open_source
 from dispatcher.campaigns.survey import Tally
 from dispatcher.domain.campaign import DEFAULT_LIFE, CampaignState, Terms, Wanted, check_campaign
@@ -159,9 +159,16 @@ class Campaigns:
         """
         return self.books.cancel(campaign, self._by(reason))
 
-    def progress(self, campaign: UUID | str) -> Progress:
-        """Say how far it is."""
-        return read_progress(self.books.find(campaign), self.books, now=self.clock.now())
+    def progress(self, campaign: UUID | str, *, lately: bool = False) -> Progress:
+        """Say how far it is.
+
+        :param lately: what the clock counted some seconds ago will do; then nothing is counted now.
+        """
+        return read_progress(self.books.find(campaign), self.books, now=self.clock.now(), lately=lately)
+
+    def listed(self, *, limit: int = 50) -> list[Progress]:
+        """Say how far the newest campaigns are, by what the clock counted some seconds ago."""
+        return read_many(self.books.listed(limit=limit), self.books, now=self.clock.now())
 
     def retry_failed(self, campaign: UUID | str, *, reason: str | None = None) -> tuple[Campaign, int]:
         """Queue its dead and expired messages again, with fresh attempts, and return how many. Never one in doubt.

@@ -76,7 +76,6 @@ def progress_document(progress: Progress) -> dict[str, Any]:
         "counts": {state.value: progress.counts.get(state, 0) for state in State},
         "rate_now": round(progress.rate_now, 2),
         "finishes_at": progress.finishes_at,
-        "last_accepted_at": progress.last_accepted_at,
         "failures": [
             {"state": group.state, "outcome": group.outcome, "error": group.error, "messages": group.count}
             for group in progress.failures

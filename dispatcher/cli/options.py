@@ -14,6 +14,16 @@ RequiredWhy = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why;
 QueryText = Annotated[
     str, typer.Option("--query", metavar="TEXT", help="Which messages, e.g. 'status:5xx dead:<2h to:+614*'.")
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port",
+        metavar="N",
+        min=0,
+        max=65535,
+        help="Port of its own numbers for Prometheus; instead of DISPATCHER_METRICS_PORT.",
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Show so many at the most.")]
 
 MOMENT = "ISO 8601 with its zone (2026-11-24T09:00:00+10:00), or from now on as +10m, +1h30m, +2d."

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from dispatcher.cli.options import MetricsPort
+
 
 def worker(
     processes: Annotated[
@@ -17,6 +19,7 @@ def worker(
             "--concurrency", metavar="N", help="Requests in flight for each; instead of DISPATCHER_CONCURRENCY."
         ),
     ] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Send what is due, until told to stop.
 
@@ -26,6 +29,6 @@ def worker(
     from dispatcher.serving import serve_worker
     from dispatcher.settings import load_settings
 
-    given = {"processes": processes, "concurrency": concurrency}
+    given = {"processes": processes, "concurrency": concurrency, "metrics_port": metrics_port}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     raise typer.Exit(serve_worker(settings))

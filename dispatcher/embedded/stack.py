@@ -186,7 +186,9 @@ def _variables(given: Mapping[str, str], settings: Settings) -> dict[str, str]:
     """Write the settings as environment variables, where no list of processes shows the secrets."""
     # Their logs go to files, and that they are ready is to be read there.
     level = settings.log_level if settings.log_level == "DEBUG" else "INFO"
-    return {PREFIX + name.upper(): value for name, value in {**given, "log_level": level}.items()}
+    # One port cannot be both the worker's and the clock's, and whoever tries things out has the pages.
+    everybody = {**given, "log_level": level, "metrics_port": "0"}
+    return {PREFIX + name.upper(): value for name, value in everybody.items()}
 
 
 def _addresses(stack: Stack) -> dict[str, str]:

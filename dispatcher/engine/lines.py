@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from dispatcher.domain.attempt import Claimed, Sent
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel, Priority
+from dispatcher.meter import Hold
 from dispatcher.ports import Clock
 
 
@@ -25,11 +26,16 @@ class Line:
     """More was due than could be taken."""
     bulk_credit: float = 0.0
     """What bulk is owed of its reserved share, carried from claim to claim so that small claims do not lose it."""
+    why: Hold | None = None
+    """Why it is left alone; None while it is not, or if only nothing was due."""
+    held_at: float = 0.0
 
-    def hold(self, clock: Clock, wait: timedelta, *, dry: bool = False) -> None:
+    def hold(self, clock: Clock, wait: timedelta, *, why: Hold | None = None, dry: bool = False) -> None:
         """Leave the line alone for a while."""
-        self.open_at = clock.monotonic() + wait.total_seconds()
+        self.held_at = clock.monotonic()
+        self.open_at = self.held_at + wait.total_seconds()
         self.dry = dry
+        self.why = why
 
 
 class Lines:
@@ -40,6 +46,7 @@ class Lines:
         self._in_flight: dict[MessageId, Claimed] = {}
         self._ends: dict[MessageId, datetime] = {}
         self.bulk_in_flight = 0
+        self.in_flight = dict.fromkeys(Channel, 0)
 
     def __iter__(self) -> Iterator[Line]:
         return iter(self._lines)
@@ -59,13 +66,17 @@ class Lines:
         for message in messages:
             self._in_flight[message.id] = message
             self._ends[message.id] = message.lease_expires_at
+            self.in_flight[message.channel] += 1
             self.bulk_in_flight += message.priority is Priority.BULK
 
     def landed(self, calls: Sequence[Sent]) -> None:
         """Forget calls that are over."""
         for call in calls:
-            message = self._in_flight.pop(call.message.id)
+            message = self._in_flight.pop(call.message.id, None)
+            if message is None:
+                continue  # started by an earlier pump of this process, which broke off
             del self._ends[message.id]
+            self.in_flight[message.channel] -= 1
             self.bulk_in_flight -= message.priority is Priority.BULK
 
     def wake(self, channels: Collection[Channel]) -> None:

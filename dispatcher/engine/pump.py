@@ -10,7 +10,7 @@ by themselves: while one commits, the next one gathers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -21,6 +21,7 @@ from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.engine.lines import Line, Lines
 from dispatcher.engine.settling import Settling
+from dispatcher.meter import Hold, LedgerCall, Meter, Unmeasured
 from dispatcher.ports import (
     Bell,
     ChannelReport,
@@ -43,6 +44,7 @@ GLANCE = timedelta(milliseconds=100)
 """How long a line rests at the most while a campaign waits for its own rate: a one-time code may come any moment."""
 PATIENCE = timedelta(seconds=1)
 """A wait longer than this is the clock's business: the pump ends and its process is free for others."""
+_NO_PERMIT = {hold.value: hold for hold in (Hold.RATE, Hold.THROTTLED, Hold.BREAKER)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +82,19 @@ class Pump:
     stopping: Callable[[], bool] = lambda: False
     """Whether the worker is shutting down: nothing more is claimed, what is in flight is finished."""
     lines: Lines = field(default_factory=Lines)
+    meter: Meter = Unmeasured()
 
     def run(self) -> int:
         """Pump for one slice and return how many calls were settled."""
-        ends = self.clock.monotonic() + self.shape.slice.total_seconds()
+        began = self.clock.monotonic()
+        ends = began + self.shape.slice.total_seconds()
         self.settling.catch_up(until=ends)
         spread = False
         while True:
             claiming = self.settling.ledger_is_there and not self.stopping() and self.clock.monotonic() < ends
             if claiming and self._fill() and not spread:
                 spread = self.bell.ring()  # more than this process can carry: wake another one
+            self.meter.carrying(self.lines.in_flight)
             if self.transport.in_flight == 0 and (not claiming or self._nothing_soon()):
                 break
             sent = self.transport.finished(wait=self._wait() if claiming else PATIENCE)
@@ -99,6 +104,8 @@ class Pump:
             self._renew()
         if self.lines.backlog or not self.settling.ledger_is_there:
             self.bell.ring()
+        self._measure_holds(self.lines)
+        self.meter.pumped(self.clock.monotonic() - began)
         return self.settling.settled
 
     def _fill(self) -> bool:
@@ -107,20 +114,22 @@ class Pump:
         for line in self.lines.in_turn():
             room = self.shape.capacity - self.transport.in_flight
             if room > 0 and line.open_at <= self.clock.monotonic():
+                self._measure_holds([line])
                 try:
                     more |= self._fill_from(line, room)
                 except LedgerUnavailable as away:
                     log.warning("claim_failed", channel=line.channel.value, reason=str(away))
-                    line.hold(self.clock, PATIENCE)
+                    self.meter.ledger_failed(LedgerCall.CLAIM)
+                    line.hold(self.clock, PATIENCE, why=Hold.LEDGER)
                 except Exception:  # what is in flight must still land: an error here may only cost this line's turn
                     log.exception("line_failed", channel=line.channel.value)
-                    line.hold(self.clock, PATIENCE)
+                    line.hold(self.clock, PATIENCE, why=Hold.FAULT)
         return more
 
     def _fill_from(self, line: Line, room: int) -> bool:
-        permits = self.limiter.reserve(line.channel, room)
+        permits = self._permits(line, room)
         if permits.count == 0:
-            line.hold(self.clock, permits.wait)
+            line.hold(self.clock, permits.wait, why=_NO_PERMIT.get(permits.reason or "", Hold.RATE))
             return False
         used = 0
         try:
@@ -142,19 +151,33 @@ class Pump:
         if used < permits.count:
             rests = taken.again_in  # how long a campaign waits for its own rate; others may come in the meantime
             wait = IDLE if rests is None else min(max(IDLE, rests), GLANCE)
-            line.hold(self.clock, wait, dry=not line.backlog and (rests is None or rests > PATIENCE))
+            why = None if rests is None else Hold.CAMPAIGN
+            line.hold(self.clock, wait, why=why, dry=not line.backlog and (rests is None or rests > PATIENCE))
         return line.backlog and self.transport.in_flight >= self.shape.capacity // 2
+
+    def _permits(self, line: Line, room: int) -> Permits:
+        began = self.clock.monotonic()
+        permits = self.limiter.reserve(line.channel, room)
+        self.meter.permitted(self.clock.monotonic() - began)
+        return permits
 
     def _token(self, line: Line) -> Token | None:
         try:
-            return self.tokens.token(self.scopes[line.channel])
+            return self._ask_for_token(line)
         except (ScopeMissing, CredentialsRefused) as fault:
             self.settling.pause(line.channel, str(fault))
-            line.hold(self.clock, fault.retry_after)
+            line.hold(self.clock, fault.retry_after, why=Hold.TOKEN)
         except TokenUnavailable as trouble:
             log.warning("no_token", channel=line.channel.value, reason=trouble.reason)
-            line.hold(self.clock, trouble.retry_after)
+            line.hold(self.clock, trouble.retry_after, why=Hold.TOKEN)
         return None
+
+    def _ask_for_token(self, line: Line) -> Token:
+        began = self.clock.monotonic()
+        try:
+            return self.tokens.token(self.scopes[line.channel])
+        finally:
+            self.meter.had_token(self.clock.monotonic() - began)
 
     def _probed(self, line: Line, permits: Permits, token: Token) -> bool:
         """Answer a half-open breaker's question without a gift: its one permit goes to the API's own test call."""
@@ -179,7 +202,18 @@ class Pump:
             now=self.clock.now(),
             lease=self.shape.lease,
         )
-        return self.ledger.claim(request)
+        began = self.clock.monotonic()
+        taken = self.ledger.claim(request)
+        self.meter.claimed(line.channel, len(taken.messages), self.clock.monotonic() - began)
+        return taken
+
+    def _measure_holds(self, lines: Iterable[Line]) -> None:
+        """Tell for how long lines were really left alone, now that they no longer are."""
+        for line in lines:
+            if line.why is not None:
+                until = min(self.clock.monotonic(), line.open_at)
+                self.meter.held(line.channel, line.why, max(0.0, until - line.held_at))
+                line.why = None
 
     def _wait(self) -> timedelta:
         soonest = min(line.open_at for line in self.lines) - self.clock.monotonic()
@@ -198,5 +232,7 @@ class Pump:
             try:
                 self.ledger.renew(ageing, now=now, until=now + self.shape.lease)
                 self.lines.renewed(ageing, until=now + self.shape.lease)
+                self.meter.renewed(len(ageing))
             except LedgerUnavailable as away:
                 log.warning("renew_failed", messages=len(ageing), reason=str(away))
+                self.meter.ledger_failed(LedgerCall.RENEW)

@@ -16,6 +16,7 @@ from dispatcher.domain.identity import ENTROPY_BITS, AttemptId, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.policy import Decision, Effect, Policy, decide
 from dispatcher.engine.spool import Spool
+from dispatcher.meter import LedgerCall, Meter, Unmeasured
 from dispatcher.ports import ChannelReport, Clock, Ledger, Limiter, TokenSource
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ class Settling:
     worker: str
     configuration_pause: timedelta
     roll: Callable[[], float] = random.random
+    meter: Meter = Unmeasured()
     ledger_is_there: bool = field(default=True, init=False)
     settled: int = field(default=0, init=False)
 
@@ -65,6 +67,7 @@ class Settling:
         batch = [
             settlement(call, decision, attempt_id=self._new_id(), worker=self.worker) for call, decision in decided
         ]
+        began = self.clock.monotonic()
         try:
             if not self.ledger_is_there:
                 raise LedgerUnavailable("it was away a moment ago")
@@ -73,10 +76,14 @@ class Settling:
             level = log.warning if isinstance(error, LedgerUnavailable) else log.exception
             level("spooled", attempts=len(batch), reason=str(error))
             self.spool.append(batch)
+            self.meter.ledger_failed(LedgerCall.SETTLE)
+            self.meter.spooled(len(batch))
             self.ledger_is_there = False
             return frozenset()
         self.settled += len(batch)
-        self._log(batch, late=len(batch) - len(taken))
+        late = len(batch) - len(taken)
+        self.meter.settled(len(batch), late=late, seconds=self.clock.monotonic() - began)
+        self._log(batch, late=late)
         now = self.clock.now()
         return frozenset(
             call.message.channel for call, decision in decided if decision.due_at is not None and decision.due_at <= now
@@ -91,6 +98,7 @@ class Settling:
             self.ledger.pause(channel, by="dispatcher", reason=reason, until=until, now=now)
         except LedgerUnavailable as away:
             log.warning("pause_failed", channel=channel.value, reason=str(away))
+            self.meter.ledger_failed(LedgerCall.PAUSE)
 
     def _decide(self, call: Sent) -> Decision:
         policy = self.policies[call.message.channel]
@@ -128,6 +136,7 @@ class Settling:
                 self._settle_spooled(batch)
         except LedgerUnavailable as away:
             log.warning("ledger_away", reason=str(away))
+            self.meter.ledger_failed(LedgerCall.SPOOL)
             return False
         return True
 

@@ -19,6 +19,7 @@ from dispatcher.domain.identity import ENTROPY_BITS, AttemptId, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.policy import Policy, decide
+from dispatcher.meter import Meter, Unmeasured
 from dispatcher.ports import Bell, Clock, Ledger
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ BATCH = 1000
 FOLDING = timedelta(hours=1)
 OPERATING = timedelta(milliseconds=400)
 """How long a beat goes on with bulk operations: the next beat is due within a second."""
+COUNTING = timedelta(milliseconds=100)
 LOST = Outcome(
     kind=OutcomeKind.IN_DOUBT,
     error="lease_lost",
@@ -46,27 +48,36 @@ class Tick:
     grace: timedelta
     """How long the ledger must have been reachable before leases are taken back: workers settle their spool first."""
     roll: Callable[[], float] = random.random
+    meter: Meter = Unmeasured()
     _fold_at: float = field(default=0.0, init=False)
     _reachable_since: float | None = field(default=None, init=False)
 
-    def run(self) -> None:
-        """Do what is due; a ledger that is away only costs this beat."""
+    def run(self, *, late: timedelta = timedelta(0)) -> None:
+        """Do what is due; a ledger that is away only costs this beat.
+
+        :param late: how long ago the beat was due.
+        """
+        began = self.clock.monotonic()
         try:
             self._beat()
         except LedgerUnavailable as away:
             self._reachable_since = None
             log.warning("tick_failed", reason=str(away))
+            self.meter.tick_failed()
+        self.meter.ticked(self.clock.monotonic() - began, late=late)
 
     def _beat(self) -> None:
         now = self.clock.now()
         expired = self.ledger.expire(now=now, limit=BATCH)
         if expired:
             log.info("expired", messages=expired)
+            self.meter.expired(expired)
         self._advance(now)
         if self.clock.monotonic() >= self._fold_at:
             self._fold_at = self.clock.monotonic() + FOLDING.total_seconds()
             self.ledger.fold(now=now)
         self.ledger.operate(now=now, patience=OPERATING)
+        self.ledger.recount(now=now, patience=COUNTING)
         if self._reachable_since is None:
             self._reachable_since = self.clock.monotonic()
         if self.clock.monotonic() - self._reachable_since >= self.grace.total_seconds():
@@ -90,6 +101,7 @@ class Tick:
         if lost:
             taken = self.ledger.settle([self._give_up(message) for message in lost])
             log.warning("leases_lost", found=len(lost), taken_back=len(taken))
+            self.meter.leases_lost(len(taken))
 
     def _give_up(self, message: Claimed) -> Settlement:
         """Settle a lost lease as what it is: nobody knows."""

@@ -65,9 +65,12 @@ class Desk:
         """Return messages that match, newest first; those that somebody put away only if no state is asked for."""
         return self.books.search(self.read(text), limit=limit, before=before)
 
-    def groups(self, text: str = "", *, limit: int = 50) -> list[Group]:
-        """Return dead and expired messages that match in groups, the largest first."""
-        return self.books.groups(self.read(text), limit=limit)
+    def groups(self, text: str = "", *, limit: int = 50, among: Sequence[UUID] | None = None) -> list[Group]:
+        """Return dead and expired messages that match in groups, the largest first.
+
+        :param among: all that match, if they are known already.
+        """
+        return self.books.groups(self.read(text), limit=limit, among=among)
 
     def plan(self, kind: Deed, text: str, ids: Sequence[UUID] = ()) -> Plan:
         """Say what an operation on what matches would come to, and whom it would leave out and why."""

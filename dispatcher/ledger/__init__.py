@@ -1,6 +1,6 @@
 """The SQL ledger: the queue and the truth. SQLAlchemy lives here and nowhere else."""
 
-from dispatcher.ledger.after_campaigns import Delivery, FailureGroup, Tallied
+from dispatcher.ledger.after_campaigns import Delivery, FailureGroup
 from dispatcher.ledger.books import Books
 from dispatcher.ledger.bulk import Operation
 from dispatcher.ledger.campaign_books import CampaignBooks
@@ -47,7 +47,6 @@ __all__ = [
     "Resolution",
     "SqlLedger",
     "Suppression",
-    "Tallied",
     "Tally",
     "Waiting",
     "after_commit",

@@ -20,19 +20,7 @@ from dispatcher.ledger.failures import given_up, guarded
 from dispatcher.ledger.operations import By, audit, audit_each, queued_again
 from dispatcher.ledger.tables import CampaignRow, MessageRow
 
-FAILED = (State.DEAD, State.EXPIRED)
 _AT_ONCE = 2000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tallied:
-    """A campaign's messages by state."""
-
-    counts: dict[State, int]
-    accepted_of_late: int
-    first_accepted_at: datetime | None
-    """Of those accepted of late."""
-    last_accepted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,45 +47,22 @@ class Delivery:
     provider_id: str | None
 
 
-def tallied(connection: Connection, campaign: UUID, *, since: datetime) -> Tallied:
-    """Count from the ledger's rows: one walk along the campaign's own index."""
-    late = MessageRow.accepted_at > since
-    rows = connection.execute(
-        select(
-            MessageRow.state,
-            func.count().label("count"),
-            func.count().filter(late).label("late"),
-            func.min(MessageRow.accepted_at, type_=MessageRow.accepted_at.type).filter(late).label("first"),
-            func.max(MessageRow.accepted_at, type_=MessageRow.accepted_at.type).label("last"),
-        )
-        .where(MessageRow.campaign_id == campaign)
-        .group_by(MessageRow.state)
-    ).all()
-    firsts = [row.first for row in rows if row.first is not None]
-    lasts = [row.last for row in rows if row.last is not None]
-    return Tallied(
-        counts={State(row.state): row._mapping["count"] for row in rows},
-        accepted_of_late=sum(row.late for row in rows),
-        first_accepted_at=min(firsts, default=None),
-        last_accepted_at=max(lasts, default=None),
-    )
-
-
 def failures(connection: Connection, campaign: UUID, *, limit: int) -> list[FailureGroup]:
-    """Group what failed or is in doubt by its reason."""
-    by = (MessageRow.state, MessageRow.last_outcome, MessageRow.last_error)
-    failed = [*FAILED, State.IN_DOUBT, State.UNDELIVERED]
-    rows = connection.execute(
-        select(*by, func.count().label("count"))
-        .where(MessageRow.campaign_id == campaign, MessageRow.state.in_([state.value for state in failed]))
-        .group_by(*by)
-        .order_by(func.count().desc())
-        .limit(limit)
-    )
-    return [
-        FailureGroup(state=State(state), outcome=outcome, error=error, count=count)
-        for state, outcome, error, count in rows
+    """Group what failed or is in doubt by its reason, told alike for all that have it."""
+    of_it = MessageRow.campaign_id == campaign
+    unclear = MessageRow.state.in_([State.IN_DOUBT.value, State.UNDELIVERED.value])
+    by = (MessageRow.state, MessageRow.last_outcome, MessageRow.last_status, MessageRow.failure)
+    found = [
+        FailureGroup(
+            state=State(row.state),
+            outcome=row.last_outcome,
+            error=" ".join(str(part) for part in (row.last_status, row.failure) if part) or None,
+            count=row.messages,
+        )
+        for where in (given_up(), unclear)  # each has its index
+        for row in connection.execute(select(*by, func.count().label("messages")).where(of_it, where).group_by(*by))
     ]
+    return sorted(found, key=lambda group: -group.count)[:limit]
 
 
 def retryable(connection: Connection, campaign: UUID) -> int:

@@ -23,9 +23,8 @@ from dispatcher.domain.operation import Deed, Pace, Stage
 from dispatcher.domain.query import parse_query
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import reading, transaction
-from dispatcher.ledger.failures import called_off, given_up, guarded
+from dispatcher.ledger.failures import called_off, given_up, given_up_of, guarded
 from dispatcher.ledger.operations import By, audit, audit_each, queued_again
-from dispatcher.ledger.search import conditions
 from dispatcher.ledger.tables import CampaignRow, MessageRow, OperationRow
 
 STEP = 500
@@ -199,8 +198,7 @@ def frozen_conditions(operation: Operation, dialect: str) -> list[ColumnElement[
     """Return what must hold of the messages that an operation still has to change."""
     query = parse_query(operation.query, now=operation.frozen_at)
     chosen = [
-        *conditions(query, dialect),
-        given_up(),
+        *given_up_of(query, dialect),
         MessageRow.updated_at <= operation.frozen_at,
         ~guarded(),
     ]

@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 
 from dispatcher.domain.campaign import CampaignState, Terms
 from dispatcher.domain.message import Channel
-from dispatcher.ledger import after_campaigns, campaigns, loading, suppressions
-from dispatcher.ledger.after_campaigns import Delivery, FailureGroup, Tallied
+from dispatcher.domain.state import State
+from dispatcher.ledger import after_campaigns, campaigns, counts, loading, suppressions
+from dispatcher.ledger.after_campaigns import Delivery, FailureGroup
 from dispatcher.ledger.campaigns import Campaign
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.loading import Loaded, LoadPage
@@ -110,10 +111,10 @@ class CampaignBooks:
         with reading(self.engine) as connection:
             return after_campaigns.retryable(connection, campaign)
 
-    def tallied(self, campaign: UUID, *, now: datetime, recent: timedelta) -> Tallied:
-        """Count a campaign's messages by state, and how many were accepted of late."""
+    def counted(self, campaign: UUID) -> dict[State, int]:
+        """Count a campaign's messages by state."""
         with reading(self.engine) as connection:
-            return after_campaigns.tallied(connection, campaign, since=now - recent)
+            return counts.counted(connection, campaign)
 
     def failures(self, campaign: UUID, *, limit: int) -> list[FailureGroup]:
         """Return the reasons why messages of a campaign failed, the most frequent first."""
@@ -123,7 +124,7 @@ class CampaignBooks:
     def waiting_by_zones(self, campaign: UUID) -> dict[str, int]:
         """Count what is queued, by the time zones of the numbers."""
         with reading(self.engine) as connection:
-            return campaigns.waiting_by_zones(connection, campaign)
+            return counts.waiting_by_zones(connection, campaign)
 
     def deliveries(self, campaign: UUID) -> Iterator[Delivery]:
         """Yield who got it and who did not, by number."""

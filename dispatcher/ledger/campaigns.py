@@ -13,8 +13,9 @@ from dispatcher.domain.budget import Budget, parse_budget
 from dispatcher.domain.campaign import CampaignState, Terms
 from dispatcher.domain.errors import CampaignConflict, CampaignNotFound, CampaignRefused
 from dispatcher.domain.message import Channel
+from dispatcher.ledger.counts import Counts, kept
 from dispatcher.ledger.operations import By, audit
-from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow
+from dispatcher.ledger.tables import CampaignRow, LaneRow
 from dispatcher.ledger.upsert import insert_into
 
 _PAUSABLE = (CampaignState.RUNNING, CampaignState.SCHEDULED)
@@ -64,6 +65,12 @@ class Campaign:
     """What its gifts have cost, those in doubt included, in the currency's smallest unit; counted with a budget."""
     spent_that_day: int
     day: str | None
+    counts: dict[str, Any] | None = field(repr=False)
+    counted_at: datetime | None
+
+    def counted(self, *, now: datetime) -> Counts | None:
+        """Return what the clock counted last, and the rate then; None before its first count."""
+        return kept(self.counts, self.counted_at, now=now)
 
     @property
     def parsed_budget(self) -> Budget | None:
@@ -250,17 +257,6 @@ def lanes(connection: Connection, campaign: UUID) -> dict[str, int]:
     """Return the campaign's lanes by their zones."""
     rows = connection.execute(select(LaneRow.zones, LaneRow.lane).where(LaneRow.campaign_id == campaign))
     return {row.zones: row.lane for row in rows}
-
-
-def waiting_by_zones(connection: Connection, campaign: UUID) -> dict[str, int]:
-    """Count what is queued in each lane, by the lane's zones."""
-    rows = connection.execute(
-        select(LaneRow.zones, func.count().label("waiting"))
-        .join(MessageRow, (MessageRow.campaign_id == LaneRow.campaign_id) & (MessageRow.lane == LaneRow.lane))
-        .where(LaneRow.campaign_id == campaign, MessageRow.state == "queued")
-        .group_by(LaneRow.zones)
-    )
-    return {row.zones: row.waiting for row in rows}
 
 
 def _move(

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, select
 
 from dispatcher.domain.fields import Safety
 from dispatcher.domain.message import Channel, Priority
@@ -68,8 +69,12 @@ class Forecast:
         return found
 
 
-def groups(connection: Connection, query: Query, *, limit: int) -> list[Group]:
-    """Return dead and expired messages in groups, the largest first."""
+def groups(connection: Connection, query: Query, *, limit: int, among: Sequence[UUID] | None = None) -> list[Group]:
+    """Return dead and expired messages in groups, the largest first.
+
+    :param among: all that match, if they are known already.
+    """
+    chosen = given_up_of(query, connection.dialect.name) if among is None else [MessageRow.id.in_(among), given_up()]
     by = (MessageRow.channel, MessageRow.last_outcome, MessageRow.last_status, MessageRow.failure)
     rows = connection.execute(
         select(
@@ -80,7 +85,7 @@ def groups(connection: Connection, query: Query, *, limit: int) -> list[Group]:
             func.count(MessageRow.recipient.distinct()).label("recipients"),
             func.count(MessageRow.campaign_id.distinct()).label("campaigns"),
         )
-        .where(given_up(), *conditions(query, connection.dialect.name))
+        .where(*chosen)
         .group_by(*by)
         .order_by(func.count().desc())
         .limit(limit)
@@ -104,6 +109,11 @@ def groups(connection: Connection, query: Query, *, limit: int) -> list[Group]:
 def given_up() -> ColumnElement[bool]:
     """Build the condition "dead or expired, and nobody has put it away"."""
     return and_(MessageRow.state.in_([state.value for state in GIVEN_UP]), MessageRow.discarded_at.is_(None))
+
+
+def given_up_of(query: Query, dialect: str) -> list[ColumnElement[bool]]:
+    """Return what must hold of the dead and expired messages that match and that nobody has put away."""
+    return [*conditions(query, dialect, within=GIVEN_UP), MessageRow.discarded_at.is_(None)]
 
 
 def guarded() -> ColumnElement[bool]:
@@ -142,44 +152,53 @@ def standing_counts(connection: Connection, *, cap: int) -> dict[tuple[Channel, 
     return found
 
 
-def foresee(connection: Connection, where: Sequence[ColumnElement[bool]], *, replay: bool) -> Forecast:
-    """Say what a bulk operation on messages would come to."""
-    never = or_(guarded(), called_off()) if replay else guarded()
-    kind = safety().label("safety")
-    currency = MessageRow.gift["currency"].as_string().label("currency")
-    amount = MessageRow.gift["amount"].as_string().label("amount")
-    by = (MessageRow.channel, kind, currency, amount)
-    rows = connection.execute(
-        select(*by, func.count().label("count")).where(*where, given_up(), ~never).group_by(*by)
-    ).all()
+def foresee(connection: Connection, query: Query, ids: Sequence[UUID], *, replay: bool) -> Forecast:
+    """Say what a bulk operation on messages would come to.
+
+    :param ids: those that were selected; empty: all that match.
+    """
+    named = [MessageRow.id.in_(ids)] if ids else []
+    kind, may_be_out, off = safety().label("safety"), guarded().label("guarded"), called_off().label("called_off")
+    by = (MessageRow.channel, kind, may_be_out, off)
+    # Two passes: that for SMS reads the failures' index alone, that for gifts reads what each is worth as well.
+    currency = MessageRow.gift["currency"].as_string()
+    amount = MessageRow.gift["amount"].as_string()
+    passes = (
+        select(*by, func.count().label("count")).where(MessageRow.channel == Channel.SMS.value).group_by(*by),
+        select(*by, currency.label("currency"), amount.label("amount"), func.count().label("count"))
+        .where(MessageRow.channel == Channel.GIFT.value)
+        .group_by(*by, currency, amount),
+    )
     counts: Counter[tuple[str, str]] = Counter()
     money: dict[tuple[str, str], dict[str, Decimal]] = {}
-    for row in rows:
-        key, count = (row.channel, row.safety), row._mapping["count"]
-        counts[key] += count
-        if row.amount is not None:
-            sums = money.setdefault(key, {})
-            sums[row.currency] = sums.get(row.currency, Decimal(0)) + Decimal(row.amount) * count
+    left_out: Counter[str] = Counter()
+    for each in passes:
+        for row in connection.execute(each.where(*named, *given_up_of(query, connection.dialect.name))):
+            count = row._mapping["count"]
+            if row.guarded:
+                left_out["a gift that may have been carried out"] += count
+            elif row.called_off and replay:
+                left_out["of a cancelled campaign"] += count
+            else:
+                key = (row.channel, row.safety)
+                counts[key] += count
+                if row.channel == Channel.GIFT.value:
+                    sums = money.setdefault(key, {})
+                    sums[row.currency] = sums.get(row.currency, Decimal(0)) + Decimal(row.amount) * count
     found = [
         Sum(channel=Channel(channel), safety=Safety(safe), count=count, money=money.get((channel, safe), {}))
         for (channel, safe), count in sorted(counts.items())
     ]
-    return Forecast(sums=tuple(found), left_out=_left_out(connection, where, replay=replay))
+    return Forecast(sums=tuple(found), left_out=_untouched(connection, query, named) | dict(left_out))
 
 
-def _left_out(connection: Connection, where: Sequence[ColumnElement[bool]], *, replay: bool) -> dict[str, int]:
+def _untouched(connection: Connection, query: Query, named: Sequence[ColumnElement[bool]]) -> dict[str, int]:
+    """Count what matches and is not among the given-up: each reason from its own small index."""
+    dialect = connection.dialect.name
+    put_away = [*conditions(query, dialect, within=GIVEN_UP), MessageRow.discarded_at.is_not(None)]
     reasons = {
-        "in doubt: a person resolves each of them": MessageRow.state == State.IN_DOUBT.value,
-        "put away before": and_(
-            MessageRow.state.in_([state.value for state in GIVEN_UP]), MessageRow.discarded_at.is_not(None)
-        ),
-        "a gift that may have been carried out": and_(given_up(), guarded()),
+        "in doubt: a person resolves each of them": conditions(query, dialect, within=[State.IN_DOUBT]),
+        "put away before": put_away,
     }
-    if replay:
-        reasons["of a cancelled campaign"] = and_(given_up(), called_off())
-    found = {}
-    for reason, condition in reasons.items():
-        count = counted(connection, [*where, condition])
-        if count:
-            found[reason] = count
-    return found
+    found = {reason: counted(connection, [*where, *named]) for reason, where in reasons.items()}
+    return {reason: count for reason, count in found.items() if count}

@@ -48,18 +48,18 @@ class InspectionBooks:
         with reading(self.engine) as connection:
             return failures.counted(connection, self._where(query))
 
-    def groups(self, query: Query, *, limit: int = 50) -> list[Group]:
-        """Return dead and expired messages that match in groups, the largest first."""
+    def groups(self, query: Query, *, limit: int = 50, among: Sequence[UUID] | None = None) -> list[Group]:
+        """Return dead and expired messages that match in groups, the largest first.
+
+        :param among: all that match, if they are known already.
+        """
         with reading(self.engine) as connection:
-            return failures.groups(connection, query, limit=limit)
+            return failures.groups(connection, query, limit=limit, among=among)
 
     def foresee(self, kind: Deed, query: Query, ids: Sequence[UUID] = ()) -> Forecast:
         """Say what a bulk operation would do, and whom it would leave out and why."""
-        where = self._where(query)
-        if ids:
-            where.append(MessageRow.id.in_(ids))
         with reading(self.engine) as connection:
-            return failures.foresee(connection, where, replay=kind is Deed.REPLAY)
+            return failures.foresee(connection, query, ids, replay=kind is Deed.REPLAY)
 
     def begin(
         self, kind: Deed, query: Query, by: By, *, ids: Sequence[UUID], pace: Pace, budget: int, life: timedelta

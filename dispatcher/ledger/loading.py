@@ -167,13 +167,13 @@ def _write(
 ) -> None:
     if not entries:
         return
-    due_at = campaign.created_at  # when they go is their campaign's to say, and may be changed
+    made = campaign.created_at  # as their ids say; when they go is their campaign's to say, and may be changed
     expires_at = campaign.expires_at
     assert expires_at is not None  # noqa: S101 - every campaign is made with one
     if connection.dialect.name == "postgresql":
         same = [
             *(campaign.channel.value, Priority.BULK.value, State.QUEUED.value, str(campaign.id), "[]", SOURCE),
-            *(due_at.isoformat(), expires_at.isoformat(), str(max_attempts), now.isoformat(), now.isoformat()),
+            *(made.isoformat(), expires_at.isoformat(), str(max_attempts), made.isoformat(), now.isoformat()),
         ]
         _copy(connection, entries, lanes, "\t".join(same))
         return
@@ -192,10 +192,10 @@ def _write(
             "campaign_id": campaign.id,
             "tags": [],
             "source": SOURCE,
-            "due_at": due_at,
+            "due_at": made,
             "expires_at": expires_at,
             "max_attempts": max_attempts,
-            "created_at": now,
+            "created_at": made,
             "updated_at": now,
         }
         for entry in entries

@@ -18,6 +18,7 @@ from dispatcher.domain.errors import MessageNotFound, TransitionRefused
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
+from dispatcher.ledger.counts import recount_again
 from dispatcher.ledger.tables import AuditRow, CampaignRow, GiftGuardRow, MessageRow
 
 REPLAYABLE = (State.DEAD, State.EXPIRED, State.CANCELLED)
@@ -49,6 +50,7 @@ def cancel(connection: Connection, message_id: UUID, by: By) -> None:
     changes = {"state": State.CANCELLED.value, "updated_at": by.now, "last_error": by.reason or "called off"}
     if not _change(connection, message_id, (State.QUEUED,), changes):
         raise _refused(connection, message_id, "cancelled", "only queued messages can be called off")
+    recount_again(connection, message_id)
     audit(connection, by, "cancel", str(message_id))
 
 
@@ -104,6 +106,7 @@ def resolve(
     if answer is Resolution.NOT_SENT:
         _take_guard_away(connection, message_id)
         reopen_campaign(connection, message_id)
+    recount_again(connection, message_id)
     audit(connection, by, f"resolve {answer.value}", str(message_id))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Numeric,
     and_,
+    any_,
     case,
     cast,
     exists,
@@ -26,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from dispatcher.domain.fields import FIELDS, Kind, Safety
+from dispatcher.domain.identity import uuid7
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.query import Query, Term
 from dispatcher.domain.state import State
@@ -33,6 +35,7 @@ from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
 
 TROUBLED = (State.IN_DOUBT, State.DEAD, State.EXPIRED, State.CANCELLED, State.SUPPRESSED, State.UNDELIVERED)
 """States in which a text is looked for: a partial index has all of them."""
+_ID_MARGIN = timedelta(hours=1)
 _COMPARE: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     ":": operator.eq,
     "<": operator.lt,
@@ -62,37 +65,65 @@ _COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
 }
 
 
-def conditions(query: Query, dialect: str) -> list[ColumnElement[bool]]:
-    """Return what must hold of a message for the query to match it."""
-    found = []
+def conditions(query: Query, dialect: str, *, within: Collection[State] | None = None) -> list[ColumnElement[bool]]:
+    """Return what must hold of a message for the query to match it.
+
+    :param within: of these states only. All that is said of states becomes one condition: a database that reads two
+        of them for one column believes that next to nothing is left, and chooses its indexes by that.
+    """
+    allowed = [query.states, within, TROUBLED if any(_is_text(term) for term in query.terms) else None]
+    known = [frozenset(each) for each in allowed if each is not None]
+    found: list[ColumnElement[bool]] = []
+    if known:
+        left = frozenset.intersection(*known)
+        found.append(MessageRow.state.in_([state.value for state in State if state in left]))
     for term in query.terms:
+        if term.field == "state" and not term.negated:
+            continue
         condition = _condition(term, dialect)
         found.append(not_(func.coalesce(condition, false())) if term.negated else condition)
     return found
 
 
+def _is_text(term: Term) -> bool:
+    return term.field == "" and not term.negated
+
+
 def safety() -> ColumnElement[str]:
     """Build the expression of what sending a failed message again may do."""
+    return case(
+        *((_is_safe(each), each.value) for each in Safety if each is not Safety.NOT_SENT), else_=Safety.NOT_SENT.value
+    )
+
+
+def _is_safe(value: str) -> ColumnElement[bool]:
+    """Build the condition that sending it again may do this; spelled out, so that an index serves it."""
     may = or_(
         exists().where(GiftGuardRow.message_id == MessageRow.id),
         MessageRow.doubtful_sends > 0,
         MessageRow.last_outcome.in_([OutcomeKind.IN_DOUBT.value, OutcomeKind.FAILED.value, OutcomeKind.CONFLICT.value]),
     )
-    return case(
-        (may, Safety.MAY_HAVE_BEEN_SENT.value),
-        (MessageRow.last_outcome == OutcomeKind.REJECTED.value, Safety.REJECTED.value),
-        (and_(MessageRow.state == State.EXPIRED.value, MessageRow.calls_made == 0), Safety.EXPIRED.value),
-        else_=Safety.NOT_SENT.value,
-    )
+    rejected = MessageRow.last_outcome == OutcomeKind.REJECTED.value
+    never_went = and_(MessageRow.state == State.EXPIRED.value, MessageRow.calls_made == 0)
+    match value:
+        case Safety.MAY_HAVE_BEEN_SENT:
+            return func.coalesce(may, false())
+        case Safety.REJECTED:
+            return and_(rejected, ~may)
+        case Safety.EXPIRED:
+            return and_(never_went, ~func.coalesce(may, false()))
+        case _:
+            known = func.coalesce(or_(may, rejected), false())
+            return and_(~known, ~never_went)
 
 
 def _condition(term: Term, dialect: str) -> ColumnElement[bool]:
     match term.field:
         case "":
             words = MessageRow.last_error.icontains(term.values[0], autoescape=True)
-            return and_(MessageRow.state.in_([state.value for state in TROUBLED]), words)
+            return and_(MessageRow.state.in_([state.value for state in TROUBLED]), words) if term.negated else words
         case "safety":
-            return safety().in_(term.values)
+            return or_(*(_is_safe(value) for value in term.values))
         case "id":
             return MessageRow.id.in_(_uuids(term.values))
         case "operation":
@@ -101,7 +132,12 @@ def _condition(term: Term, dialect: str) -> ColumnElement[bool]:
             named = select(CampaignRow.id).where(
                 or_(CampaignRow.name.in_(term.values), CampaignRow.id.in_(_uuids(term.values)))
             )
-            return MessageRow.campaign_id.in_(named)
+            # As an array, PostgreSQL looks the campaigns up first and then goes by their index.
+            return (
+                MessageRow.campaign_id == any_(func.array(named.scalar_subquery()))
+                if dialect == "postgresql"
+                else MessageRow.campaign_id.in_(named)
+            )
         case "tag":
             return or_(*(_tagged(value, dialect) for value in term.values))
         case "sku" | "currency":
@@ -124,7 +160,9 @@ def _plain(term: Term) -> ColumnElement[bool]:
             return _COMPARE[term.operator](column, int(term.values[0]))
         case Kind.MOMENT:
             changed = _moment(term, column)
-            return and_(MessageRow.state.in_([s.value for s in field.states]), changed) if field.states else changed
+            if field.states and term.negated:  # else the query's one condition on states says it
+                changed = and_(MessageRow.state.in_([state.value for state in field.states]), changed)
+            return changed
         case _:
             return or_(*(_text(column, value) for value in term.values))
 
@@ -135,7 +173,25 @@ def _moment(term: Term, column: InstrumentedAttribute[Any]) -> ColumnElement[boo
     compare = term.operator
     if term.age:
         compare = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}[compare]
-    return _COMPARE[compare](column, moment)
+    compared = _COMPARE[compare](column, moment)
+    bound = None if moment is None else _by_id(term.field, compare, moment)
+    return compared if bound is None else and_(bound, compared)
+
+
+def _by_id(field: str, compare: str, moment: datetime) -> ColumnElement[bool] | None:
+    """Narrow a moment of making to ids, which begin with the time they were made: then the primary key serves it.
+
+    The machine that made the id may have had another time than the ledger's, hence the margin.
+    """
+    later = compare in (">", ">=")
+    if field == "created":
+        edge = moment - _ID_MARGIN if later else moment + _ID_MARGIN
+    elif not later and field in ("updated", "accepted", "dead", "expired", "in_doubt"):
+        edge = moment + _ID_MARGIN  # nothing happens to a message before it is made
+    else:
+        return None
+    first = uuid7(max(0, int(edge.timestamp() * 1000)), 0)
+    return MessageRow.id >= first if later else MessageRow.id <= first
 
 
 def _text(column: ColumnElement[Any] | InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:

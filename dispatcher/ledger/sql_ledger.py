@@ -14,7 +14,7 @@ from dispatcher.domain.attempt import Claimed, Settlement
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
-from dispatcher.ledger import bulk, claim, minutes, pauses, settle
+from dispatcher.ledger import bulk, claim, counts, minutes, pauses, settle
 from dispatcher.ledger.advance import advance
 from dispatcher.ledger.engine import make_engine, reading, transaction
 from dispatcher.ledger.lanes import first_due, places
@@ -96,6 +96,10 @@ class SqlLedger:
             while time.monotonic() < ends and (now_changed := bulk.step(self.engine, operation, now=now)):
                 changed += now_changed
         return changed
+
+    def recount(self, *, now: datetime, patience: timedelta) -> None:
+        """Count campaigns anew whose last count is old, for about so long, so that nobody who looks has to."""
+        counts.recount(self.engine, now=now, patience=patience)
 
     def fold(self, *, now: datetime) -> int:
         """Fold old counts of calls into their sums, and return how many rows went."""

@@ -157,7 +157,7 @@ class MessageRow(Base):
             postgresql_where=text(_ATTENTION),
             sqlite_where=text(_ATTENTION),
         ),
-        # Has all that failure groups count, so that counting them reads no row.
+        # Has all that failure groups and plans count, so that counting them reads no row.
         Index(
             "ix_dispatcher_messages_failures",
             "channel",
@@ -168,6 +168,10 @@ class MessageRow(Base):
             "campaign_id",
             "updated_at",
             "state",
+            "last_code",
+            "doubtful_sends",
+            "calls_made",
+            "id",
             postgresql_where=text(_GIVEN_UP),
             sqlite_where=text(_GIVEN_UP),
         ),
@@ -178,10 +182,25 @@ class MessageRow(Base):
             postgresql_where=text(_RARE),
             sqlite_where=text(_RARE),
         ),
+        Index(
+            "ix_dispatcher_messages_campaign",
+            "campaign_id",
+            "state",
+            "id",
+            postgresql_where=text(f"{_RARE} AND campaign_id IS NOT NULL"),
+            sqlite_where=text(f"{_RARE} AND campaign_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_dispatcher_messages_discarded",
+            "id",
+            postgresql_where=text("discarded_at IS NOT NULL"),
+            sqlite_where=text("discarded_at IS NOT NULL"),
+        ),
         Index("ix_dispatcher_messages_recipient", "recipient", "id"),
         Index(
             "ix_dispatcher_messages_operation_id",
             "operation_id",
+            "state",
             postgresql_where=text("operation_id IS NOT NULL"),
             sqlite_where=text("operation_id IS NOT NULL"),
         ),
@@ -291,6 +310,9 @@ class CampaignRow(Base):
     paused_by: Mapped[str | None] = mapped_column(String(100))
     pause_reason: Mapped[str | None] = mapped_column(Text)
     next_permit_at: Mapped[datetime | None]
+    # How far it was when the clock last counted, so that looking at many campaigns counts none of them.
+    counts: Mapped[dict[str, Any] | None]
+    counted_at: Mapped[datetime | None]
     # What its gifts have cost, in the currency's smallest unit: all of them, and those of one day.
     spent: Mapped[int] = mapped_column(BigInteger, server_default="0")
     spent_that_day: Mapped[int] = mapped_column(BigInteger, server_default="0")

@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 
 from dispatcher.domain.errors import BrokerUnavailable
+from dispatcher.meter import Meter, Unmeasured
 from dispatcher.oauth.cooling import Cooling
 from dispatcher.oauth.hand import Hand, Held, held_until
 from dispatcher.oauth.mint import Mint
@@ -29,6 +30,7 @@ class Minting:
     cooling: Cooling
     clock: Clock
     rolls: Callable[[], float]
+    meter: Meter = Unmeasured()
 
     def for_all(self, owner: str) -> Held | None:
         """Mint as the holder of the lock, which this frees; the token, or the cool-down, is the fleet's.
@@ -85,6 +87,7 @@ class Minting:
             taken_ms=round(minted.taken / timedelta(milliseconds=1)),
             scopes=sorted(minted.scopes),
         )
+        self.meter.token_minted()
         token = Token(value=minted.value, generation=generation, scopes=minted.scopes)
         return held_until(ends_at, token=token, life=self._life(ends_at), roll=self.rolls())
 
@@ -99,6 +102,7 @@ class Minting:
             cooling_s=trouble.cooling.total_seconds(),
             shared=shared,
         )
+        self.meter.token_refused()
         return trouble
 
     def _life(self, ends_at: float) -> timedelta:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from dispatcher.domain.errors import BrokerUnavailable, CredentialsRefused, ScopeMissing, TokenUnavailable
+from dispatcher.meter import Meter, Unmeasured
 from dispatcher.oauth.cooling import Cooling
 from dispatcher.oauth.hand import Hand, Held, held_until
 from dispatcher.oauth.mint import Mint
@@ -53,6 +54,7 @@ class SharedTokenSource:
         wait: timedelta = WAIT,
         look_every: timedelta = LOOK_EVERY,
         private_delay: timedelta = PRIVATE_DELAY,
+        meter: Meter | None = None,
     ) -> None:
         """Take the parts; nothing is asked of Redis or the API yet.
 
@@ -75,7 +77,13 @@ class SharedTokenSource:
         """Held by the one thread that looks, mints or waits for the whole process."""
         self._cooling = Cooling(clock)
         self._minting = Minting(
-            store=store, mint=mint, hand=self._hand, cooling=self._cooling, clock=clock, rolls=rolls
+            store=store,
+            mint=mint,
+            hand=self._hand,
+            cooling=self._cooling,
+            clock=clock,
+            rolls=rolls,
+            meter=meter or Unmeasured(),
         )
         self._look_at = float("-inf")
         self._redis_at = float("-inf")

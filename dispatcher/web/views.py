@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -65,7 +66,7 @@ def overview(request: Request) -> Response:
     minutes = desk.books.minutes(now - timedelta(minutes=59))
     last = [each for each in minutes if each.minute >= f"{now - timedelta(minutes=1):%Y-%m-%dT%H:%M}"]
     seconds = 60 + now.second
-    running = [campaigns_of(request).progress(each.id) for each in services.campaign_books.listed(limit=8)]
+    running = campaigns_of(request).listed(limit=8)
     queues = []
     for channel in Channel:
         sent = sum(each.calls for each in last if each.channel is channel and each.outcome == "accepted") / seconds
@@ -95,45 +96,61 @@ def overview(request: Request) -> Response:
     )
 
 
-def messages(request: Request) -> Response:
-    """Show messages by query."""
-    return _list(request, "messages.html", prefix="")
-
-
 def dead(request: Request) -> Response:
     """Show what was given up: groups first, then rows."""
-    text = request.query_params.get("q", "")
-    try:
-        groups = [(group, query_of(group)) for group in desk_of(request).groups(text)]
-    except QueryError:
-        groups = []
-    total = sum(group.count for group, _ in groups)  # counted already
-    return _list(request, "dead.html", prefix=GIVEN_UP, known=total, groups=groups)
+    found = _find(request, prefix=GIVEN_UP)
+    groups = []
+    if found.problem is None:
+        among = [each.id for each in found.rows] if found.whole else None  # few: the groups are of these
+        groups = [(group, query_of(group)) for group in desk_of(request).groups(found.text, among=among)]
+    count = sum(group.count for group, _ in groups)  # counted already
+    return _listed(request, "dead.html", found, count=count, groups=groups)
 
 
-def _list(request: Request, template: str, *, prefix: str, known: int | None = None, **more: Any) -> Response:
-    text, before = request.query_params.get("q", ""), request.query_params.get("before")
-    desk, problem, found = desk_of(request), None, []
-    count = 0
+def messages(request: Request) -> Response:
+    """Show messages by query."""
+    found = _find(request)
+    count = len(found.rows)
+    if found.problem is None and not found.whole:
+        desk = desk_of(request)
+        count = desk.books.count(desk.read(found.text))
+    return _listed(request, "messages.html", found, count=count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A page of a list, or what is wrong with the query."""
+
+    text: str
+    rows: list[Message]
+    more: UUID | None
+    whole: bool
+    """All that match are on this page."""
+    problem: dict[str, Any] | None
+
+
+def _find(request: Request, *, prefix: str = "") -> _Found:
+    text, before = request.query_params.get("q", ""), _id(request.query_params.get("before"))
+    rows, problem = [], None
     try:
-        whole = f"{text} {prefix}".strip()
-        found = desk.search(whole, limit=PAGE + 1, before=_id(before))
-        if known is not None:
-            count = known
-        else:
-            count = desk.books.count(desk.read(whole)) if before is None and len(found) > PAGE else len(found)
+        rows = desk_of(request).search(f"{text} {prefix}".strip(), limit=PAGE + 1, before=before)
     except QueryError as wrong:
         problem = {"sentence": wrong.problem, "position": min(wrong.position, len(text))}
+    more = rows[PAGE - 1].id if len(rows) > PAGE else None
+    return _Found(text=text, rows=rows[:PAGE], more=more, whole=before is None and more is None, problem=problem)
+
+
+def _listed(request: Request, template: str, found: _Found, *, count: int, **more: Any) -> Response:
     return page(
         request,
         template,
-        400 if problem else 200,
-        q=text,
-        rows=found[:PAGE],
-        more=found[PAGE - 1].id if len(found) > PAGE else None,
+        400 if found.problem else 200,
+        q=found.text,
+        rows=found.rows,
+        more=found.more,
         count=count,
         cap=CAP,
-        problem=problem,
+        problem=found.problem,
         fields=FIELDS,
         **more,
     )
@@ -196,14 +213,13 @@ def in_doubt(request: Request) -> Response:
 
 def campaigns(request: Request) -> Response:
     """List campaigns with their progress."""
-    found = services_of(request).campaign_books.listed(limit=50)
-    rows = [campaigns_of(request).progress(each.id) for each in found[:20]]
+    rows = campaigns_of(request).listed(limit=50)
     return page(request, "campaigns.html", rows=rows, bars=[_bar(each) for each in rows])
 
 
 def campaign(request: Request) -> Response:
     """Show one campaign."""
-    progress = campaigns_of(request).progress(request.path_params["name"])
+    progress = campaigns_of(request).progress(request.path_params["name"], lately=True)
     return page(request, "campaign.html", progress=progress, bar=_bar(progress), State=State)
 
 

@@ -155,6 +155,7 @@ def test_progress_counts_from_the_ledger_and_tells_rate_end_and_failures(
         kinds = [OutcomeKind.REJECTED, *[OutcomeKind.ACCEPTED] * 4]
         answers = [outcome(kind, http_status=400 if kind is OutcomeKind.REJECTED else 200) for kind in kinds]
         ledger.settle([settled(each, answer, clock.now()) for each, answer in zip(claimed, answers, strict=True)])
+        ledger.recount(now=clock.now(), patience=timedelta(seconds=1))
         clock.advance(timedelta(seconds=1))
     progress = campaigns.progress("spring")
     assert (progress.sent, progress.waiting, progress.settled) == (40, 50, 50)
@@ -162,7 +163,9 @@ def test_progress_counts_from_the_ledger_and_tells_rate_end_and_failures(
     assert progress.rate_now == pytest.approx(4, rel=0.1)
     assert progress.finishes_at is not None
     assert progress.finishes_at - clock.now() == pytest.approx(timedelta(seconds=12.5), rel=0.1)
-    assert [(group.state, group.error, group.count) for group in progress.failures] == [(State.DEAD, "400", 10)]
+    assert [(group.state, group.error, group.count) for group in progress.failures] == [
+        (State.DEAD, "400 rejected", 10)
+    ]
 
 
 def test_a_message_says_what_it_waits_for(

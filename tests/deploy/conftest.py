@@ -90,8 +90,10 @@ class Containers:
     def variables(self, name: str) -> dict[str, str]:
         given = composed.services()[name].environment
         found = {key: self.shell.get(key) if value is None else self.here(value) for key, value in given.items()}
-        home = {"DISPATCHER_HOME": str(self.home(name))}
-        return {**{key: value for key, value in found.items() if value is not None}, **home}
+        own = {"DISPATCHER_HOME": str(self.home(name))}
+        if "DISPATCHER_METRICS_PORT" in found:
+            own |= {"DISPATCHER_METRICS_PORT": str(free_port()), "DISPATCHER_METRICS_HOST": "127.0.0.1"}
+        return {**{key: value for key, value in found.items() if value is not None}, **own}
 
     def here(self, text: str) -> str:
         for place, substitute in self.places.items():

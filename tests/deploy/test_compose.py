@@ -120,6 +120,14 @@ def test_a_worker_of_the_sandbox_has_no_way_out(name: str) -> None:
     assert all(composed.read()["networks"][each]["internal"] for each in SERVICES[name].networks)
 
 
+@pytest.mark.parametrize("name", ["worker", "clock", "sandbox-worker", "sandbox-clock"])
+def test_workers_and_clocks_tell_prometheus_inside_their_networks(name: str) -> None:
+    service = SERVICES[name]
+    assert service.environment["DISPATCHER_METRICS_HOST"] == "0.0.0.0"
+    assert service.given["expose"] == [service.environment["DISPATCHER_METRICS_PORT"]]
+    assert "ports" not in service.given
+
+
 @service_params(SERVICES)
 def test_ports_are_published_to_this_machine_only(service: Service) -> None:
     assert all(port.startswith("127.0.0.1:") for port in service.given.get("ports", ()))

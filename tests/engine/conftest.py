@@ -13,6 +13,7 @@ from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.domain.state import State
 from dispatcher.engine import Pump, PumpShape, Settling, Spool, Tick
 from dispatcher.ledger import Books, SqlLedger
+from dispatcher.meter import Meter, Unmeasured
 from dispatcher.testing import FakeClock, FixedToken, OpenLimiter, ScriptedTransport, SilentBell
 from tests.making import POLICIES
 
@@ -29,6 +30,7 @@ class House:
     limiter: OpenLimiter = field(default_factory=OpenLimiter)
     token: FixedToken = field(default_factory=FixedToken)
     bell: SilentBell = field(default_factory=SilentBell)
+    meter: Meter = field(default_factory=Unmeasured)
     capacity: int = 50
 
     @property
@@ -51,6 +53,7 @@ class House:
             worker="worker-1",
             configuration_pause=timedelta(minutes=5),
             roll=lambda: 0.5,
+            meter=self.meter,
         )
         return Pump(
             ledger=used,
@@ -69,6 +72,7 @@ class House:
                 bulk_share=0.1,
             ),
             stopping=stopping,
+            meter=self.meter,
         ).run()
 
     def tick(self) -> Tick:
@@ -81,6 +85,7 @@ class House:
             worker="clock",
             grace=timedelta(seconds=15),
             roll=lambda: 0.5,
+            meter=self.meter,
         )
         tick.run()
         self.clock.advance(timedelta(seconds=15))

@@ -1,0 +1,87 @@
+"""Where Prometheus asks: a small HTTP server on a thread of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import socketserver
+import sys
+from collections.abc import Callable
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import MetricsHandler
+
+from dispatcher.domain.errors import SettingsError
+
+log = structlog.get_logger(__name__)
+
+
+class Endpoint:
+    """Serves `/metrics` and `/healthz`. It has its port from the beginning, and answers once it is started."""
+
+    def __init__(self, registry: CollectorRegistry, *, host: str, port: int, alive: Callable[[], bool]) -> None:
+        """Take the port.
+
+        :param alive: whether this process does what it is for.
+        :raises SettingsError: it cannot be listened on there.
+        """
+        self._owner = os.getpid()
+        handler = type("_Bound", (_Handler,), {"registry": registry, "alive": staticmethod(alive)})
+        server = type("_Family", (_Server,), {"address_family": socket.AF_INET6 if ":" in host else socket.AF_INET})
+        try:
+            self._server = server((host, port), handler)
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SettingsError(
+                f"DISPATCHER_METRICS_PORT: {host}:{port} cannot be listened on ({reason}); give another, or 0 for none"
+            ) from None
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
+
+    def start(self) -> None:
+        """Begin to answer."""
+        Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        log.info("metrics_ready", url=self.url)
+
+    def leave_to_parent(self) -> None:
+        """After a fork: the port is the parent's; else it would stay taken for as long as an orphan lives."""
+        if os.getpid() != self._owner:
+            self._server.socket.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._server.server_close()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 16
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):  # that one only went away
+            log.exception("scrape_failed")
+
+
+class _Handler(MetricsHandler):
+    timeout = 10
+    server_version, sys_version = "dispatcher", ""
+    alive: Callable[[], bool]
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server calls it so
+        match urlsplit(self.path).path:
+            case "/metrics":
+                super().do_GET()
+            case "/healthz":
+                self._say(*((200, "ok") if self.alive() else (503, "no process of this worker lives")))
+            case _:
+                self._say(404, "there are /metrics and /healthz")
+
+    def _say(self, status: int, text: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(f"{text}\n".encode())

@@ -1,0 +1,443 @@
+"""A campaign from a file that somebody uploads: first its dry run's report, then, once it is confirmed, its intake."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+from urllib.parse import urlencode
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+
+from dispatcher.campaigns import Campaigns, DryRun
+from dispatcher.campaigns.survey import character_name
+from dispatcher.domain.campaign import CampaignState, Wanted
+from dispatcher.domain.errors import (
+    CampaignConflict,
+    CampaignNotFound,
+    CampaignRefused,
+    DispatcherError,
+    InvalidCampaign,
+)
+from dispatcher.domain.message import Channel
+from dispatcher.ledger import Campaign
+from dispatcher.web import charts, views
+from dispatcher.web.guard import Seal
+from dispatcher.web.people import Role
+from dispatcher.web.rendering import page
+
+log = structlog.get_logger(__name__)
+
+MOST_BYTES = 200 * 1024 * 1024
+"""The largest file that is taken."""
+KEPT_S = 24 * 3600
+"""How long an upload waits for somebody to confirm it."""
+BEGUN_S = 20.0
+"""How long whoever confirms is kept waiting for the campaign to be in the ledger."""
+_MARGIN = 1024 * 1024  # what a form may hold beside its file
+_OPTION = re.compile(r"--([a-z]+)( (?=\S))?")
+"""What the command line would say; here it is a field's label."""
+LABELS = {
+    "file": "File",
+    "name": "Name",
+    "channel": "Channel",
+    "template": "Text",
+    "sku": "SKU",
+    "amount": "Amount",
+    "currency": "Currency",
+    "budget": "Budget",
+    "starts_at": "Start",
+    "expires_at": "Not after",
+    "window": "Send window",
+    "rate": "Rate",
+    "region": "Country",
+    "map": "Columns",
+    "encoding": "Encoding",
+    "delimiter": "Delimiter",
+}
+"""What each part of a campaign is called on the form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploads:
+    """Files between their report and their intake. Nobody else on this machine can read them."""
+
+    folder: Path
+
+    def keep(self, file: BinaryIO) -> str:
+        """Copy a file in and return its id; what nobody confirmed in a day goes."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in self.folder.glob("*.csv"):
+            with suppress(FileNotFoundError):  # somebody else who uploads now was faster
+                if time.time() - old.stat().st_mtime > KEPT_S:
+                    old.unlink()
+        id_ = secrets.token_hex(16)
+        path = self.folder / f"{id_}.csv"
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as kept:
+                shutil.copyfileobj(file, kept, 1024 * 1024)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        return id_
+
+    def find(self, id: str) -> Path | None:
+        """Return where an upload is; None if it is gone, or if that is no id."""
+        path = self.folder / f"{id}.csv"
+        return path if re.fullmatch(r"[0-9a-f]{32}", id) and path.is_file() else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a form asks for, as it was typed, and the upload that belongs to it."""
+
+    values: Mapping[str, str]
+    upload: str = ""
+    source: str = ""
+    """The upload's own name."""
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """What is sealed when its report is shown."""
+        return "create campaign", json.dumps([*self.values.values(), self.upload, self.source])
+
+
+def new(request: Request) -> Response:
+    """Ask what the campaign is to be."""
+    _require_role(request, Role.OPERATE)
+    return _form(request, Asked(values=dict.fromkeys(_names(), "") | {"channel": Channel.SMS.value}))
+
+
+async def look(request: Request) -> Response:
+    """Answer a file and its terms with what they would come to. Nothing is written to the ledger."""
+    _require_role(request, Role.OPERATE)
+    try:
+        if int(request.headers.get("content-length") or 0) > MOST_BYTES + _MARGIN:
+            raise _TooLarge
+        async with _counted(request).form(max_files=1, max_fields=100) as form:
+            _require_token(request, form)
+            return await run_in_threadpool(_look, request, form)
+    except _TooLarge:
+        async for _ in request.stream():  # else the browser sees a broken line instead of the answer
+            pass
+        raise HTTPException(413, f"The file is {_too_large()}") from None
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody hears it
+    except OSError as error:
+        raise HTTPException(507, f"the file cannot be kept here: {error.strerror or error}") from None
+
+
+async def create(request: Request) -> Response:
+    """Take in the campaign whose report was shown."""
+    _require_role(request, Role.OPERATE)
+    async with request.form() as form:
+        _require_token(request, form)
+        return await run_in_threadpool(_create, request, form)
+
+
+def _look(request: Request, form: FormData) -> Response:
+    asked, chosen = _asked(request, form), form.get("file")
+    if form.get("change"):
+        return _form(request, asked)
+    if isinstance(chosen, UploadFile) and (chosen.size or 0) > MOST_BYTES:
+        return _form(request, asked, 413, InvalidCampaign("file", f"is {_too_large()}"))
+    campaigns = views.campaigns_of(request)
+    try:
+        asked = _with_file(request, chosen, asked)
+        begun = _begun(campaigns, asked.values["name"])
+        path = _uploads(request).find(asked.upload)
+        if path is None:
+            raise InvalidCampaign("file", "is missing; choose one")
+        with _under_its_name(path, asked.source) as file:
+            report = campaigns.dry_run(file, **_given(asked), **_wanted(asked))
+    except InvalidCampaign as wrong:
+        return _form(request, asked, 400, wrong)
+    return page(
+        request,
+        "campaign_report.html",
+        report=report,
+        begun=begun,
+        bar=_bar(report),
+        left_out=report.duplicates.count + report.opted_out,
+        labels=LABELS,
+        character_name=character_name,
+        seal=request.app.state.seal.sign(*asked.parts) if report.recipients else "",
+        **_kept(request, asked),
+    )
+
+
+def _create(request: Request, form: FormData) -> Response:
+    asked, campaigns = _asked(request, form), views.campaigns_of(request)
+    if not request.app.state.seal.holds(_ascii(form, "seal"), *asked.parts):
+        old = InvalidCampaign("report", "is older than a quarter of an hour; look at it again")
+        return _form(request, asked, 409, old)
+    name, path = asked.values["name"], _uploads(request).find(asked.upload)
+    try:
+        if path is not None:
+            _take_in(campaigns, path, asked).result(BEGUN_S)
+    except InvalidCampaign as wrong:
+        if path is not None and path.is_file():
+            return _form(request, asked, 400, wrong)
+    except CampaignConflict as taken:
+        return _form(request, asked, 409, InvalidCampaign("name", str(taken).removeprefix("name: ")))
+    except (CampaignRefused, FileNotFoundError):
+        pass  # it was confirmed twice, and the other intake goes on, or has gone to its end with the file
+    except TimeoutError:
+        return RedirectResponse(f"/campaigns?{urlencode({'said': f'{name} is being taken in.'})}", 303)
+    try:  # a confirmed upload is only gone because its intake is complete
+        return RedirectResponse(f"/campaigns/{campaigns.books.find(name).id}", 303)
+    except CampaignNotFound:
+        return _form(request, asked, 409, InvalidCampaign("file", "is not here any more; choose it again"))
+
+
+def _take_in(campaigns: Campaigns, upload: Path, asked: Asked) -> Future[None]:
+    """Begin an intake that outlives the request; done once the campaign is in the ledger.
+
+    The upload goes when the intake is complete. If it fails or is killed, confirming the same again goes on with it.
+    """
+    begun: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            with _under_its_name(upload, asked.source) as file:
+                campaigns.create(file, **_given(asked), **_wanted(asked), on_progress=lambda _: _tell(begun))
+            upload.unlink(missing_ok=True)
+            _tell(begun)
+        except Exception as error:
+            if not begun.done():
+                begun.set_exception(error)
+            elif isinstance(error, DispatcherError):
+                if not isinstance(error, CampaignRefused):
+                    log.error("intake_failed", campaign=asked.values["name"], upload=upload.stem, reason=str(error))
+            else:
+                log.exception("intake_failed", campaign=asked.values["name"], upload=upload.stem)
+
+    threading.Thread(target=run, name="intake", daemon=True).start()
+    return begun
+
+
+def _tell(begun: Future[None]) -> None:
+    if not begun.done():
+        begun.set_result(None)
+
+
+class _TooLarge(Exception):
+    """The form holds more than is taken."""
+
+
+def _counted(request: Request) -> Request:
+    """Return the request, its body cut off where it becomes too large."""
+    room = MOST_BYTES + _MARGIN
+
+    async def receive() -> Any:
+        nonlocal room
+        message = await request.receive()
+        room -= len(message.get("body", b""))
+        if room < 0:
+            raise _TooLarge
+        return message
+
+    return Request(request.scope, receive)
+
+
+def _too_large() -> str:
+    return (
+        f"larger than {MOST_BYTES / 1024 / 1024:.4g} MB; divide it, or take it in with "
+        "`dispatcher campaign create`, which takes any"
+    )
+
+
+def _require_role(request: Request, role: Role) -> None:
+    if request.state.person.role < role:
+        raise HTTPException(403, f"this is for the role {role.name.lower()}; you have another")
+
+
+def _require_token(request: Request, form: FormData) -> None:
+    if not hmac.compare_digest(_ascii(form, "token"), request.state.form_token):
+        raise HTTPException(403, "the form is too old; load the page again and repeat it")
+
+
+def _ascii(form: FormData, name: str) -> str:
+    text = str(form.get(name, ""))
+    return text if text.isascii() else ""
+
+
+def _asked(request: Request, form: FormData) -> Asked:
+    """Read what was typed, line ends as Python has them; an upload counts if we sealed it ourselves."""
+    values = {}
+    for name in _names():
+        text = re.sub(r"\r\n?", "\n", str(form.get(name, ""))).replace("\x00", "")
+        values[name] = text if name == "template" else text.strip()
+    if values["channel"] == Channel.GIFT and request.state.person.role < Role.MONEY:
+        raise HTTPException(403, "a gift is money: this is for the role money")
+    upload, source = str(form.get("upload", "")), str(form.get("source", ""))
+    if not _long_seal(request).holds(_ascii(form, "kept"), "upload", upload, source):
+        return Asked(values=values)
+    return Asked(values=values, upload=upload, source=source)
+
+
+def _with_file(request: Request, chosen: UploadFile | str | None, asked: Asked) -> Asked:
+    """Keep the file that was chosen, instead of one that was uploaded before; it names what has no name."""
+    if isinstance(chosen, UploadFile) and chosen.filename:
+        uploads = _uploads(request)
+        before = uploads.find(asked.upload)
+        asked = replace(asked, upload=uploads.keep(chosen.file), source=_own_name(chosen.filename))
+        if before is not None:
+            before.unlink(missing_ok=True)
+    named = asked.values["name"] or Path(asked.source).stem
+    return replace(asked, values=dict(asked.values) | {"name": named})
+
+
+def _begun(campaigns: Campaigns, name: str) -> Campaign | None:
+    """Return the campaign of this name whose intake is not complete.
+
+    :raises InvalidCampaign: the name belongs to a campaign that is complete.
+    """
+    try:
+        found = campaigns.books.find(name)
+    except CampaignNotFound:
+        return None
+    if found.state is CampaignState.CANCELLED:
+        return None
+    if found.loaded_at is not None:
+        raise InvalidCampaign("name", f"{name!r} already belongs to a campaign; give a new name")
+    return found
+
+
+def _own_name(filename: str) -> str:
+    r"""Return a file's own name, fit to be one here.
+
+    >>> _own_name("C:\\lists\\spring.csv"), _own_name("../../etc/passwd"), _own_name("..")
+    ('spring.csv', 'passwd', 'recipients.csv')
+    """
+    name = "".join(each if each.isprintable() else "_" for each in re.split(r"[/\\]", filename)[-1])[-60:]
+    return "recipients.csv" if name in ("", ".", "..") else name
+
+
+@contextmanager
+def _under_its_name(upload: Path, source: str) -> Iterator[Path]:
+    """Give the upload the name that its owner knows: the ledger keeps it, and so does the audit."""
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / source
+        link.symlink_to(upload.absolute())
+        yield link
+
+
+def _given(asked: Asked) -> dict[str, Any]:
+    values = asked.values
+    return {
+        "name": values["name"],
+        "encoding": values["encoding"] or None,
+        "delimiter": values["delimiter"] or None,
+    }
+
+
+def _wanted(asked: Asked) -> Wanted:
+    """Read the form as what the campaign is to be.
+
+    :raises InvalidCampaign: a moment or the columns are of another form.
+    """
+    typed = {name: value or None for name, value in asked.values.items()}
+    return {
+        "channel": asked.values["channel"],
+        "template": typed["template"],
+        "starts_at": _moment("starts_at", typed["starts_at"]),
+        "expires_at": _moment("expires_at", typed["expires_at"]),
+        "window": typed["window"],
+        "rate": typed["rate"],
+        "budget": typed["budget"],
+        "sku": typed["sku"],
+        "amount": typed["amount"],
+        "currency": typed["currency"],
+        "region": typed["region"],
+        "columns": dict(_pair(line) for line in asked.values["map"].splitlines() if line.strip()),
+    }
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidCampaign(name, f"{text!r} is not a moment; write it as 2026-11-24T09:00, in UTC") from None
+
+
+def _pair(line: str) -> tuple[str, str]:
+    column, equals, field = line.rpartition("=")
+    if not equals or not column.strip() or not field.strip():
+        raise InvalidCampaign("map", f"{line!r} is not column=field, e.g. Mobile=recipient")
+    return column.strip(), field.strip()
+
+
+def _form(request: Request, asked: Asked, status: int = 200, wrong: InvalidCampaign | None = None) -> Response:
+    """Show the form with what was typed, and what is wrong beside its field."""
+    problem = None
+    if wrong is not None:
+        problem = {"field": wrong.field, "sentence": _OPTION.sub(_label, wrong.problem)}
+    return page(
+        request,
+        "campaign_new.html",
+        status,
+        problem=problem,
+        labels=LABELS,
+        most=f"{MOST_BYTES / 1024 / 1024:.4g} MB",
+        region=views.services_of(request).settings.region,
+        **_kept(request, asked),
+    )
+
+
+def _label(option: re.Match[str]) -> str:
+    return LABELS.get(option[1], option[1]) + (": " if option[2] else "")
+
+
+def _kept(request: Request, asked: Asked) -> dict[str, Any]:
+    here = _uploads(request).find(asked.upload) is not None
+    upload, source = (asked.upload, asked.source) if here else ("", "")
+    kept = _long_seal(request).sign("upload", upload, source) if here else ""
+    return {"values": asked.values, "upload": upload, "source": source, "kept": kept}
+
+
+def _bar(report: DryRun) -> Any:
+    parts = [
+        ("band-accepted", "recipients", report.recipients),
+        ("band-refused", "invalid", report.invalid),
+        ("band-again", "duplicates or opted out", report.duplicates.count + report.opted_out),
+    ]
+    return charts.share(parts, report.rows)
+
+
+def _uploads(request: Request) -> Uploads:
+    return Uploads(folder=views.services_of(request).settings.home / "uploads")
+
+
+def _long_seal(request: Request) -> Seal:
+    short: Seal = request.app.state.seal
+    return replace(short, life_s=KEPT_S)
+
+
+def _names() -> list[str]:
+    return [name for name in LABELS if name != "file"]
+
+
+PAGES: dict[str, Callable[[Request], Response]] = {"/campaigns/new": new}
+DEEDS: dict[str, Callable[[Request], Awaitable[Response]]] = {"/campaigns/new": look, "/campaigns/create": create}
