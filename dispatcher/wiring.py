@@ -22,7 +22,7 @@ from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel, Intake
 from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, Policy
 from dispatcher.engine import Pump, PumpShape, Settling, Spool, Tick
-from dispatcher.gateway import RequestsTransport, gift_endpoint, sms_endpoint
+from dispatcher.gateway import Endpoint, RequestsTransport, gift_endpoint, sms_endpoint
 from dispatcher.inspection import Desk
 from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock, SqlLedger, make_engine
 from dispatcher.limits import RedisLimiter
@@ -72,7 +72,8 @@ class Services:
             bell=self.bell,
             clock=self.clock,
             actor=actor,
-            max_attempts=self.settings.max_attempts,
+            intake=self.intake,
+            messages=self.books,
         )
 
     def campaigns(self, actor: str) -> Campaigns:
@@ -154,7 +155,7 @@ class Services:
         require_api(settings)
         return RequestsTransport(
             base_url=settings.api_base_url,
-            endpoints={Channel.SMS: sms_endpoint(settings.sms_path), Channel.GIFT: gift_endpoint(settings.gift_path)},
+            endpoints=self.endpoints,
             capacity=settings.concurrency,
             connect_timeout=timedelta(seconds=settings.connect_timeout),
             read_timeout=timedelta(seconds=settings.read_timeout),
@@ -165,12 +166,15 @@ class Services:
         )
 
     @property
+    def endpoints(self) -> dict[Channel, Endpoint]:
+        """How each channel is sent."""
+        settings = self.settings
+        return {Channel.SMS: sms_endpoint(settings.sms_path), Channel.GIFT: gift_endpoint(settings.gift_path)}
+
+    @property
     def scopes(self) -> dict[Channel, str]:
         """The scope that each channel's call needs."""
-        return {
-            Channel.SMS: sms_endpoint(self.settings.sms_path).scope,
-            Channel.GIFT: gift_endpoint(self.settings.gift_path).scope,
-        }
+        return {channel: endpoint.scope for channel, endpoint in self.endpoints.items()}
 
     @property
     def policies(self) -> dict[Channel, Policy]:

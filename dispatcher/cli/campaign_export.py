@@ -1,4 +1,4 @@
-"""Who got it, who did not and why, as CSV that a spreadsheet can open and will not run."""
+"""Who got it, who did not and why, into a file or to standard output."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
-from dispatcher.campaigns.cells import inert_cell
+from dispatcher.campaigns.export import rows
 from dispatcher.ledger import Delivery
-
-_HEAD = ("recipient", "state", "reason", "attempts", "may_be_a_duplicate", "accepted_at", "provider_id", "message_id")
 
 
 def write(deliveries: Iterable[Delivery], file: Path | None) -> int:
@@ -28,20 +26,8 @@ def write(deliveries: Iterable[Delivery], file: Path | None) -> int:
 
 def _write(deliveries: Iterable[Delivery], out: TextIO) -> int:
     writer = csv.writer(out)
-    writer.writerow(_HEAD)
-    count = 0
-    for count, each in enumerate(deliveries, start=1):  # noqa: B007 - counted for what comes after
-        accepted_at = "" if each.accepted_at is None else each.accepted_at.isoformat().replace("+00:00", "Z")
-        writer.writerow(
-            [
-                inert_cell(str(each.recipient)),
-                each.state.value,
-                inert_cell(each.reason or ""),
-                each.attempts_made,
-                "yes" if each.doubtful_sends else "no",
-                accepted_at,
-                inert_cell(each.provider_id or ""),
-                each.id,
-            ]
-        )
+    count = -1  # the head is none of them
+    for row in rows(deliveries):
+        writer.writerow(row)
+        count += 1
     return count

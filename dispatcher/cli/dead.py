@@ -96,7 +96,7 @@ def replay(
     query: QueryText = "",
     everything: _Everything = False,
     channel: _OfChannel = None,
-    at: Annotated[str | None, typer.Option("--at", metavar="WHEN", help=f"Many: not before: {MOMENT}")] = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="WHEN", help=f"Not before: {MOMENT}")] = None,
     spread: Annotated[
         str | None, typer.Option("--spread", metavar="SPAN", help="Many: evenly over so long: 30m, 2h.")
     ] = None,
@@ -124,7 +124,9 @@ def replay(
     from dispatcher.cli import operating, screen
 
     if _names(ids, query, channel, everything=everything):
-        _replay_named(ids or [], reason=reason, yes=yes, dry_run=dry_run, as_json=as_json)
+        if spread or rate or canary or detach:
+            raise WrongUsage("--spread, --rate, --canary and --detach go with --query or --all, not with ids")
+        _replay_named(ids or [], at=at, reason=reason, yes=yes, dry_run=dry_run, as_json=as_json)
         return
     with open_ledger() as services:
         desk = services.desk(actor())
@@ -149,6 +151,48 @@ def replay(
         if not plan.forecast.left_out:
             screen.remark("No message was given up, so there is nothing to replay.")
         raise typer.Exit(Exit.REFUSED if plan.forecast.left_out else Exit.NOTHING_MATCHED)
+
+
+@dead.command()
+def edit(
+    *,
+    id: MessageIdText,
+    to: Annotated[str | None, typer.Option("--to", metavar="NUMBER", help="The right number.")] = None,
+    text: Annotated[str | None, typer.Option("--text", metavar="TEXT", help="SMS: the right text.")] = None,
+    sku: Annotated[str | None, typer.Option("--sku", metavar="SKU", help="Gift: the right one.")] = None,
+    amount: Annotated[str | None, typer.Option("--amount", metavar="AMOUNT", help="Gift: what it is worth.")] = None,
+    currency: Annotated[str | None, typer.Option("--currency", metavar="CODE", help="Gift: in which money.")] = None,
+    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Gift: the words with it.")] = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="WHEN", help=f"Not before: {MOMENT}")] = None,
+    reason: RequiredWhy,
+    as_json: AsJson = False,
+) -> None:
+    """Put a message right and send it again.
+
+    It is checked as it was when it was enqueued. What it was before stays in the audit trail; its earlier calls stay in
+    its story. Never a gift that may have been carried out.
+
+    Examples:
+      dispatcher dead edit ID --to +61491570006 --reason "a digit was missing"
+      dispatcher dead edit ID --text "Parcel 7 is here" --reason "the template was broken"
+    """
+    from dispatcher.cli import screen, shown
+    from dispatcher.cli.when import parse_moment
+    from dispatcher.client import as_id
+    from dispatcher.inspection import Changes
+
+    changes = Changes(recipient=to, body=text, sku=sku, amount=amount, currency=currency, note=note)
+    if not changes.any:
+        raise WrongUsage("say what is to be otherwise, e.g. with --to or --text; as it is, `dead replay` sends it")
+    why = stated(reason)
+    with open_ledger() as services:
+        moment = parse_moment(at, field="at", now=services.clock.now())
+        services.desk(actor()).replay(as_id(id), reason=why, at=moment, changes=changes)
+        message = services.books.message(as_id(id))
+    if as_json:
+        screen.print_json(shown.document(message, reveal=False))
+    else:
+        screen.say(f"{shown.what(message, reveal=False)} is put right and queued again.")
 
 
 @dead.command()
@@ -207,17 +251,21 @@ def _narrowed(query: str, channel: Channel | None) -> str:
     return query if channel is None else f"{query} channel:{channel.value}"
 
 
-def _replay_named(ids: list[str], *, reason: str | None, yes: bool, dry_run: bool, as_json: bool) -> None:
+def _replay_named(
+    ids: list[str], *, at: str | None, reason: str | None, yes: bool, dry_run: bool, as_json: bool
+) -> None:
     from dispatcher.cli import replaying, screen
+    from dispatcher.cli.when import parse_moment
 
     with open_ledger() as services:
+        moment = parse_moment(at, field="at", now=services.clock.now())
         plan = replaying.plan_named(services.books, ids)
         if not as_json:
             replaying.show(plan)
         replayed = 0
         if not dry_run and plan.go:
             replaying.agree(len(plan.go), yes=yes, as_json=as_json)
-            plan, replayed = replaying.carry_out(plan, services, by(services, reason))
+            plan, replayed = replaying.carry_out(plan, services, by(services, reason), at=moment)
             services.bell.ring()
         if as_json:
             screen.print_json(replaying.document(plan, replayed=replayed, dry_run=dry_run))

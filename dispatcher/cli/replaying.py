@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -69,7 +70,7 @@ def plan_named(books: Books, ids: Iterable[str]) -> Plan:
     return _plan(books, list(found.values()), missing)
 
 
-def carry_out(plan: Plan, services: Services, by: By) -> tuple[Plan, int]:
+def carry_out(plan: Plan, services: Services, by: By, *, at: datetime | None) -> tuple[Plan, int]:
     """Queue the messages again, and return the plan as it came out and how many were queued.
 
     :raises LedgerUnavailable: saying how many had been queued before the ledger went away.
@@ -77,7 +78,7 @@ def carry_out(plan: Plan, services: Services, by: By) -> tuple[Plan, int]:
     done, refused = [], list(plan.left_out)
     for message in reversed(plan.go):  # oldest first, as they were given up
         try:
-            services.books.replay(message.id, by, budget=services.settings.max_attempts, life=DEFAULT_LIFE)
+            services.books.replay(message.id, by, budget=services.settings.max_attempts, life=DEFAULT_LIFE, at=at)
             done.append(message)
         except (TransitionRefused, MessageNotFound) as changed:  # somebody else was faster
             refused.append(LeftOut(id=str(message.id), why=str(changed)))

@@ -45,6 +45,13 @@ class Claimed:
     refused_generation: int | None
     """The token generation with which the last call was refused (401), if it was."""
     trigger: Trigger
+    revision: int = 0
+    """How often a person has put its content right."""
+
+    @property
+    def api_key(self) -> str:
+        """What the API may tell a repeat by: the same on every attempt, another once the content is another."""
+        return f"{self.id}.{self.revision}" if self.revision else str(self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

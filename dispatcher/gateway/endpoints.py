@@ -37,11 +37,11 @@ class Request:
 
 
 def send_request(endpoint: Endpoint, message: Claimed, token: Token) -> Request:
-    """Build the request that sends a message; its Idempotency-Key is the same on every attempt."""
+    """Build the request that sends a message; its Idempotency-Key is the same on every attempt at one content."""
     body = endpoint.body(message)
     headers = {
         "Authorization": f"Bearer {token.value}",
-        "Idempotency-Key": str(message.id),
+        "Idempotency-Key": message.api_key,
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         **_ALWAYS,

@@ -1,7 +1,22 @@
 """What operators look at and act on: the state of the whole, one message's story, failures in groups and in bulk."""
 
+from dispatcher.inspection.curl import as_curl
 from dispatcher.inspection.desk import GIVEN_UP, Desk, Plan, Standing
+from dispatcher.inspection.mending import Changes, check_moment
 from dispatcher.inspection.status import ChannelStatus, Status, read_status
 from dispatcher.inspection.story import Chapter, tell
 
-__all__ = ["GIVEN_UP", "ChannelStatus", "Chapter", "Desk", "Plan", "Standing", "Status", "read_status", "tell"]
+__all__ = [
+    "GIVEN_UP",
+    "Changes",
+    "ChannelStatus",
+    "Chapter",
+    "Desk",
+    "Plan",
+    "Standing",
+    "Status",
+    "as_curl",
+    "check_moment",
+    "read_status",
+    "tell",
+]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from dispatcher.domain.errors import BrokerUnavailable
-from dispatcher.domain.message import DEFAULT_LIFE, Channel
+from dispatcher.domain.message import DEFAULT_LIFE, Channel, Intake
 from dispatcher.domain.operation import Deed, Pace
 from dispatcher.domain.query import Query, parse_query
 from dispatcher.domain.state import State
-from dispatcher.ledger import By, Forecast, Group, InspectionBooks, Message, Operation
+from dispatcher.inspection.mending import Changes, check_moment, mended
+from dispatcher.ledger import Books, By, Forecast, Group, InspectionBooks, Message, Operation
 from dispatcher.ports import Bell, Clock, Limiter
 
 GIVEN_UP = "state:dead,expired"
@@ -52,7 +53,8 @@ class Desk:
     bell: Bell
     clock: Clock
     actor: str
-    max_attempts: int
+    intake: Intake
+    messages: Books
 
     def read(self, text: str) -> Query:
         """Read a query.
@@ -72,6 +74,26 @@ class Desk:
         """
         return self.books.groups(self.read(text), limit=limit, among=among)
 
+    def replay(
+        self, message: UUID, *, reason: str | None, at: datetime | None = None, changes: Changes | None = None
+    ) -> None:
+        """Queue one dead, expired or cancelled message again, put right before if there is something to put right.
+
+        :param at: not before; now if left out.
+        :raises MessageNotFound: there is none.
+        :raises TransitionRefused: it cannot be sent again.
+        :raises InvalidMessage: the moment or one of the changes is wrong.
+        """
+        now = self.clock.now()
+        check_moment(at, now=now)
+        content = None
+        if changes is not None and changes.any:
+            content = mended(self.messages.message(message), changes, now=now, intake=self.intake)
+        by = By(actor=self.actor, reason=reason, now=now)
+        budget = self.intake.max_attempts
+        self.messages.replay(message, by, budget=budget, life=DEFAULT_LIFE, at=at, content=content)
+        self.bell.ring()
+
     def plan(self, kind: Deed, text: str, ids: Sequence[UUID] = ()) -> Plan:
         """Say what an operation on what matches would come to, and whom it would leave out and why."""
         query = self.read(text)
@@ -88,7 +110,7 @@ class Desk:
             by,
             ids=plan.ids,
             pace=pace or Pace(),
-            budget=self.max_attempts,
+            budget=self.intake.max_attempts,
             life=DEFAULT_LIFE,
         )
 

@@ -45,7 +45,7 @@ def tell(
 
 
 def _queues_again(entry: AuditEntry) -> bool:
-    return entry.action in ("replay", "resolve not-sent")
+    return entry.action in ("replay", "edit and replay", "resolve not-sent")
 
 
 def _wanted(message: Message, hold: Hold | None) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.ledger import operations, pauses, queries
 from dispatcher.ledger.engine import reachable, reading, transaction
-from dispatcher.ledger.enqueue import Enqueued, enqueue
+from dispatcher.ledger.enqueue import Enqueued, enqueue, gift_to_json
 from dispatcher.ledger.holds import Hold, find_hold
 from dispatcher.ledger.operations import By, Resolution
 from dispatcher.ledger.pauses import Pause
@@ -104,10 +104,27 @@ class Books:
         with transaction(self.engine) as connection:
             operations.cancel(connection, message_id, by)
 
-    def replay(self, message_id: UUID, by: By, *, budget: int, life: timedelta) -> None:
-        """Queue a dead, expired or cancelled message again; raises MessageNotFound or TransitionRefused."""
+    def replay(
+        self,
+        message_id: UUID,
+        by: By,
+        *,
+        budget: int,
+        life: timedelta,
+        at: datetime | None = None,
+        content: NewMessage | None = None,
+    ) -> None:
+        """Queue a dead, expired or cancelled message again; raises MessageNotFound or TransitionRefused.
+
+        :param at: not before; now if left out.
+        :param content: recipient and content that it is to have instead.
+        """
+        new = None
+        if content is not None:
+            gift = None if content.gift is None else gift_to_json(content.gift)
+            new = operations.Content(recipient=content.recipient, body=content.body, gift=gift)
         with transaction(self.engine) as connection:
-            operations.replay(connection, message_id, by, budget=budget, life=life)
+            operations.replay(connection, message_id, by, budget=budget, life=life, at=at, content=new)
 
     def resolve(
         self,

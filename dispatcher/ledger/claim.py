@@ -66,6 +66,7 @@ _CLAIMED = (
     MessageRow.doubtful_sends,
     MessageRow.refused_generation,
     MessageRow.trigger,
+    MessageRow.revision,
 )
 
 
@@ -307,4 +308,5 @@ def as_claimed(row: Row[tuple[object, ...]]) -> Claimed:
         doubtful_sends=row.doubtful_sends,
         refused_generation=row.refused_generation,
         trigger=Trigger(row.trigger),
+        revision=row.revision,
     )

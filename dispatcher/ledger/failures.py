@@ -126,9 +126,9 @@ def called_off() -> ColumnElement[bool]:
     return exists().where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "cancelled")
 
 
-def counted(connection: Connection, where: Sequence[ColumnElement[bool]]) -> int:
-    """Count matches, up to one more than ``CAPPED_AT``."""
-    some = select(literal(1)).select_from(MessageRow).where(*where).limit(CAPPED_AT + 1).subquery()
+def counted(connection: Connection, where: Sequence[ColumnElement[bool]], *, cap: int = CAPPED_AT) -> int:
+    """Count matches, up to one more than the cap."""
+    some = select(literal(1)).select_from(MessageRow).where(*where).limit(cap + 1).subquery()
     return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 

@@ -18,7 +18,7 @@ from dispatcher.ledger.bulk import Operation
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import Forecast, Group
 from dispatcher.ledger.minutes import Minute, Total
-from dispatcher.ledger.operations import By
+from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.search import conditions
 from dispatcher.ledger.tables import MessageRow
 
@@ -43,10 +43,10 @@ class InspectionBooks:
         with reading(self.engine) as connection:
             return queries.matching(connection, where, limit=limit, before=before)
 
-    def count(self, query: Query) -> int:
-        """Count matches; more than 10,000 are told as 10,001."""
+    def count(self, query: Query, *, cap: int = failures.CAPPED_AT) -> int:
+        """Count matches; more than the cap are told as one more than it."""
         with reading(self.engine) as connection:
-            return failures.counted(connection, self._where(query))
+            return failures.counted(connection, self._where(query), cap=cap)
 
     def groups(self, query: Query, *, limit: int = 50, among: Sequence[UUID] | None = None) -> list[Group]:
         """Return dead and expired messages that match in groups, the largest first.
@@ -112,6 +112,11 @@ class InspectionBooks:
         """Return who did what, newest first."""
         with reading(self.engine) as connection:
             return queries.audit_trail(connection, subject=subject, limit=limit, before=before)
+
+    def note(self, by: By, action: str, subject: str) -> None:
+        """Append to the audit trail what changes nothing and yet is to be known."""
+        with transaction(self.engine) as connection:
+            audit(connection, by, action, subject)
 
     def minutes(self, since: datetime) -> list[Minute]:
         """Return what calls came to, minute by minute."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -17,6 +17,7 @@ from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import MessageNotFound, TransitionRefused
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import Channel
+from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.counts import recount_again
 from dispatcher.ledger.tables import AuditRow, CampaignRow, GiftGuardRow, MessageRow
@@ -41,6 +42,15 @@ class By:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What one recipient gets, checked: ``gift`` as its row holds it."""
+
+    recipient: Recipient
+    body: str | None = field(repr=False)
+    gift: dict[str, str] | None
+
+
 def cancel(connection: Connection, message_id: UUID, by: By) -> None:
     """Call off a message that has not been claimed yet.
 
@@ -54,27 +64,52 @@ def cancel(connection: Connection, message_id: UUID, by: By) -> None:
     audit(connection, by, "cancel", str(message_id))
 
 
-def replay(connection: Connection, message_id: UUID, by: By, *, budget: int, life: timedelta) -> None:
+def replay(
+    connection: Connection,
+    message_id: UUID,
+    by: By,
+    *,
+    budget: int,
+    life: timedelta,
+    at: datetime | None = None,
+    content: Content | None = None,
+) -> None:
     """Queue a dead, expired or cancelled message again, with a fresh budget of attempts; earlier ones stay recorded.
 
     Never a gift that may have been carried out: its guard row is still there, and only ``resolve`` takes it away.
 
+    :param at: not before; now if left out.
+    :param content: what it is to be instead; what it was goes to the audit trail.
     :raises MessageNotFound: no message has this id.
-    :raises TransitionRefused: it is in another state, or a gift that may have been carried out.
+    :raises TransitionRefused: it is in another state, a gift that may have been carried out, or belongs to a campaign
+        that was cancelled or that was made for its old number.
     """
-    changes = queued_again(by.now, budget=budget, life=life, trigger=Trigger.REPLAY)
-    guarded = exists().where(GiftGuardRow.message_id == MessageRow.id)
-    called_off = exists().where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "cancelled")
-    if not _change(connection, message_id, REPLAYABLE, changes, ~guarded, ~called_off):
+    changes = queued_again(by.now, at=at, budget=budget, life=life, trigger=Trigger.REPLAY)
+    where = [~exists().where(GiftGuardRow.message_id == MessageRow.id)]
+    where.append(~exists().where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "cancelled"))
+    was: dict[str, Any] = {}
+    if content is not None:
+        was = {"was": _content(connection, message_id)}
+        changes |= {"recipient": str(content.recipient), "body": content.body, "gift": content.gift}
+        changes["revision"] = MessageRow.revision + 1
+        # A campaign has each number once, and reckons its send window from it.
+        where.append(or_(MessageRow.campaign_id.is_(None), MessageRow.recipient == str(content.recipient)))
+    if not _change(connection, message_id, REPLAYABLE, changes, *where):
         raise _refused(
             connection,
             message_id,
             "replayed",
-            "only dead, expired and cancelled messages can be, no gift that may have been carried out, "
-            "and none of a cancelled campaign",
+            "only dead, expired and cancelled messages can be, no gift that may have been carried out, none of a "
+            "cancelled campaign, and one of a campaign only to its own number",
         )
     reopen_campaign(connection, message_id)
-    audit(connection, by, "replay", str(message_id))
+    audit(connection, by, "replay" if content is None else "edit and replay", str(message_id), **was)
+
+
+def _content(connection: Connection, message_id: UUID) -> dict[str, Any]:
+    columns = (MessageRow.recipient, MessageRow.body, MessageRow.gift)
+    row = connection.execute(select(*columns).where(MessageRow.id == message_id)).one_or_none()
+    return {} if row is None else {name: value for name, value in row._mapping.items() if value is not None}
 
 
 def resolve(
@@ -170,12 +205,15 @@ def _take_guard_away(connection: Connection, message_id: UUID) -> None:
         )
 
 
-def queued_again(now: datetime, *, budget: int, life: timedelta, trigger: Trigger) -> dict[str, Any]:
+def queued_again(
+    now: datetime, *, at: datetime | None = None, budget: int, life: timedelta, trigger: Trigger
+) -> dict[str, Any]:
     """Return what changes when a message is queued again: a fresh budget and life; earlier attempts stay recorded."""
+    due_at = now if at is None else max(now, at)
     return {
         "state": State.QUEUED.value,
-        "due_at": now,
-        "expires_at": now + life,
+        "due_at": due_at,
+        "expires_at": due_at + life,
         "max_attempts": MessageRow.attempts_made + budget,
         "trigger": trigger.value,
         "lease_token": None,

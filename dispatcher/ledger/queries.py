@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
@@ -40,7 +41,10 @@ class Message:
     expires_at: datetime
     attempts_made: int
     max_attempts: int
+    calls_made: int
     doubtful_sends: int
+    revision: int
+    """How often a person has put its content right."""
     lease_expires_at: datetime | None
     provider_id: str | None
     last_outcome: OutcomeKind | None
@@ -87,6 +91,7 @@ class AuditEntry:
     action: str
     subject: str
     reason: str | None
+    details: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +223,7 @@ def money_in_doubt(connection: Connection) -> dict[str, Decimal]:
     return sums
 
 
-_AUDIT = (AuditRow.id, AuditRow.at, AuditRow.actor, AuditRow.action, AuditRow.subject, AuditRow.reason)
+_AUDIT = tuple(getattr(AuditRow, name) for name in AuditEntry.__dataclass_fields__)
 _COLUMNS = tuple(Message.__dataclass_fields__)
 
 

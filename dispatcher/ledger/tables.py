@@ -81,6 +81,8 @@ class MessageRow(Base):
     doubtful_sends: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     refused_generation: Mapped[int | None] = mapped_column(BigInteger)
     trigger: Mapped[str] = mapped_column(String(8), server_default="auto")
+    revision: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """How often a person has put its content right."""
     lease_token: Mapped[UUID | None]
     lease_expires_at: Mapped[datetime | None]
     provider_id: Mapped[str | None] = mapped_column(String(200))

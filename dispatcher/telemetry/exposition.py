@@ -29,7 +29,7 @@ class BoardCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric with every series, those that are zero too, so that rates begin at the first one."""
-        rows = list(self.board.rows())[:1]
+        rows = list(self.board.rows())
         alive = [row for row in rows if row.alive]
         for metric in self.metrics:
             counted = alive if metric.kind is Kind.GAUGE else rows

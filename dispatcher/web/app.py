@@ -19,6 +19,7 @@ from dispatcher.domain.errors import (
     CampaignRefused,
     DispatcherError,
     InvalidCampaign,
+    InvalidMessage,
     LedgerUnavailable,
     MessageNotFound,
     OperationNotFound,
@@ -26,7 +27,7 @@ from dispatcher.domain.errors import (
     TransitionRefused,
 )
 from dispatcher.domain.query import QueryError
-from dispatcher.web import campaign_making, deeds, health, views
+from dispatcher.web import campaign_making, deeds, editing, exports, health, views
 from dispatcher.web.guard import Guard, Seal, Sessions
 from dispatcher.web.people import read_people
 from dispatcher.web.rendering import environment, page
@@ -40,6 +41,7 @@ _CODES: dict[type[DispatcherError], int] = {
     CampaignRefused: 409,
     OperationRefused: 409,
     InvalidCampaign: 400,
+    InvalidMessage: 400,
     QueryError: 400,
     LedgerUnavailable: 503,
     BrokerUnavailable: 503,
@@ -56,8 +58,14 @@ def make_web(services: Services) -> Starlette:
     people = read_people(settings.web_users.get_secret_value())
     sessions = Sessions(secret)
     routes = [
-        *(Route(path, view) for path, view in (campaign_making.PAGES | views.PAGES).items()),
-        *(Route(path, deed, methods=["POST"]) for path, deed in (campaign_making.DEEDS | deeds.DEEDS).items()),
+        *(
+            Route(path, view)
+            for path, view in (exports.PAGES | campaign_making.PAGES | editing.PAGES | views.PAGES).items()
+        ),
+        *(
+            Route(path, deed, methods=["POST"])
+            for path, deed in (campaign_making.DEEDS | editing.DEEDS | deeds.DEEDS).items()
+        ),
         Route("/sign-in", views.sign_in_page),
         Route("/sign-in", deeds.sign_in, methods=["POST"]),
         Route("/healthz", health.healthz),

@@ -130,8 +130,6 @@ async def look(request: Request) -> Response:
     """Answer a file and its terms with what they would come to. Nothing is written to the ledger."""
     _require_role(request, Role.OPERATE)
     try:
-        if int(request.headers.get("content-length") or 0) > MOST_BYTES + _MARGIN:
-            raise _TooLarge
         async with _counted(request).form(max_files=1, max_fields=100) as form:
             _require_token(request, form)
             return await run_in_threadpool(_look, request, form)

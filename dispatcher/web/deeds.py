@@ -17,18 +17,20 @@ from starlette.responses import RedirectResponse, Response
 from dispatcher.domain.errors import BrokerUnavailable, InvalidCampaign, OperationNotFound, SettingsError
 from dispatcher.domain.message import DEFAULT_LIFE, Channel
 from dispatcher.domain.operation import Deed, Pace
-from dispatcher.ledger import By, Resolution
-from dispatcher.web import views
+from dispatcher.domain.words import at as written
+from dispatcher.inspection import check_moment
+from dispatcher.ledger import By, Message, Resolution
+from dispatcher.web import forms, views
 from dispatcher.web.guard import COOKIE, SESSION_S, safe_target
 from dispatcher.web.people import Role
 from dispatcher.web.rendering import page
 
 _Value = TypeVar("_Value")
-_Act = Callable[[Request, FormData], str]
+_Act = Callable[[Request, FormData], str | Response]
 
 
 def deed(role: Role) -> Callable[[_Act], Callable[[Request], Awaitable[Response]]]:
-    """Make a POST of an act that returns where to go: only for a role, only with the form's own token."""
+    """Make a POST of an act that returns where to go, or a page: only for a role, only with the form's own token."""
 
     def make(act: _Act) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -37,7 +39,8 @@ def deed(role: Role) -> Callable[[_Act], Callable[[Request], Awaitable[Response]
                 raise HTTPException(403, "the form is too old; load the page again and repeat it")
             if request.state.person.role < role:
                 raise HTTPException(403, f"this is for the role {role.name.lower()}; you have another")
-            return RedirectResponse(await run_in_threadpool(act, request, form), 303)
+            answer = await run_in_threadpool(act, request, form)
+            return RedirectResponse(answer, 303) if isinstance(answer, str) else answer
 
         answer.__doc__ = act.__doc__
         return answer
@@ -77,12 +80,11 @@ async def sign_out(request: Request) -> Response:
 @deed(Role.OPERATE)
 def replay(request: Request, form: FormData) -> str:
     """Send one message again."""
-    services, id_ = views.services_of(request), views.uuid_of(request.path_params["id"])
-    if services.books.message(id_).channel is Channel.GIFT and request.state.person.role < Role.MONEY:
-        raise HTTPException(403, "a gift is money: this is for the role money")
-    services.books.replay(id_, _by(request, form), budget=services.settings.max_attempts, life=DEFAULT_LIFE)
-    services.bell.ring()
-    return _back(f"/messages/{id_}", "Queued again.")
+    id_ = views.uuid_of(request.path_params["id"])
+    require_money_for(request, views.services_of(request).books.message(id_))
+    at = forms.moment_of(form, "at")
+    views.desk_of(request).replay(id_, reason=forms.text_of(form, "reason"), at=at)
+    return back(f"/messages/{id_}", "Queued again." if at is None else f"Queued for {written(at)}.")
 
 
 @deed(Role.OPERATE)
@@ -90,7 +92,7 @@ def cancel(request: Request, form: FormData) -> str:
     """Call off one message."""
     id_ = views.uuid_of(request.path_params["id"])
     views.services_of(request).books.cancel(id_, _by(request, form))
-    return _back(f"/messages/{id_}", "Called off.")
+    return back(f"/messages/{id_}", "Called off.")
 
 
 @deed(Role.OPERATE)
@@ -105,15 +107,14 @@ def begin(request: Request, form: FormData) -> str:
     plan = desk.plan(kind, text, [views.uuid_of(each) for each in ids])
     if plan.forecast.money and kind is Deed.REPLAY and request.state.person.role < Role.MONEY:
         raise HTTPException(403, "there are gifts in it, and a gift is money: this is for the role money")
-    reason = str(form.get("reason", "")).strip()
-    if not reason:
-        raise HTTPException(400, "give a reason; it is kept in the audit trail")
-    spread = str(form.get("spread", "")).strip()
+    spread = forms.number_of(form, "spread")
     pace = Pace(
+        at=check_moment(forms.moment_of(form, "at"), now=desk.clock.now()),
+        spread=None if spread is None else timedelta(minutes=spread),
+        per_second=forms.number_of(form, "per_second"),
         canary=20 if form.get("canary") else 0,
-        spread=timedelta(minutes=int(spread)) if spread.isdigit() and int(spread) else None,
     )
-    operation = desk.begin(plan, reason=reason, pace=pace)
+    operation = desk.begin(plan, reason=forms.reason_of(form), pace=pace)
     return f"/operations/{operation.id}"
 
 
@@ -130,11 +131,8 @@ def change_operation(request: Request, form: FormData) -> str:
 def resolve(request: Request, form: FormData) -> str:
     """Answer for a message in doubt."""
     services, id_ = views.services_of(request), views.uuid_of(request.path_params["id"])
-    if services.books.message(id_).channel is Channel.GIFT and request.state.person.role < Role.MONEY:
-        raise HTTPException(403, "a gift is money: this is for the role money")
-    reason = str(form.get("reason", "")).strip()
-    if not reason:
-        raise HTTPException(400, "give a reason; it is kept in the audit trail")
+    require_money_for(request, services.books.message(id_))
+    forms.reason_of(form)
     answers = {each.value: each for each in Resolution}
     services.books.resolve(
         id_,
@@ -145,7 +143,7 @@ def resolve(request: Request, form: FormData) -> str:
         life=DEFAULT_LIFE,
     )
     services.bell.ring()
-    return _back("/in-doubt", "Answered for.")
+    return back("/in-doubt", "Answered for.")
 
 
 @deed(Role.OPERATE)
@@ -155,7 +153,7 @@ def change_channel(request: Request, form: FormData) -> str:
     channel = _named({each.value: each for each in Channel}, request.path_params["channel"])
     if request.path_params["act"] == "pause":
         services.books.pause(channel, _by(request, form), until=None)
-        return _back("/", f"{channel.value} is paused.")
+        return back("/", f"{channel.value} is paused.")
     services.books.resume(channel, _by(request, form))
     try:
         services.limiter.clear(channel)
@@ -163,14 +161,14 @@ def change_channel(request: Request, form: FormData) -> str:
     except (BrokerUnavailable, SettingsError):
         pass  # its waits end by themselves
     services.bell.ring()
-    return _back("/", f"{channel.value} is open.")
+    return back("/", f"{channel.value} is open.")
 
 
 @deed(Role.OPERATE)
 def change_campaign(request: Request, form: FormData) -> str:
     """Start, pause, resume, cancel or retry a campaign."""
     campaigns, asked, act = views.campaigns_of(request), request.path_params["name"], request.path_params["act"]
-    reason = str(form.get("reason", "")).strip() or None
+    reason = forms.text_of(form, "reason")
     match act:
         case "start":
             campaigns.start(asked, reason=reason)
@@ -190,11 +188,19 @@ def change_campaign(request: Request, form: FormData) -> str:
 
 
 def _by(request: Request, form: FormData) -> By:
-    reason = str(form.get("reason", "")).strip()[:500] or None
-    return By(actor=views.actor(request)[:100], reason=reason, now=views.services_of(request).clock.now())
+    reason = forms.text_of(form, "reason")
+    return By(
+        actor=views.actor(request)[:100], reason=reason and reason[:500], now=views.services_of(request).clock.now()
+    )
 
 
-def _back(path: str, said: str) -> str:
+def require_money_for(request: Request, message: Message) -> None:
+    """Refuse whoever may not move money, if it is money."""
+    if message.channel is Channel.GIFT and request.state.person.role < Role.MONEY:
+        raise HTTPException(403, "a gift is money: this is for the role money")
+
+
+def back(path: str, said: str) -> str:
     return f"{path}?{urlencode({'said': said})}"
 
 

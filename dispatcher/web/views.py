@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dispatcher.campaigns import Campaigns
 from dispatcher.domain.errors import DispatcherError, MessageNotFound, OperationNotFound, SettingsError
@@ -20,7 +20,7 @@ from dispatcher.domain.operation import Deed
 from dispatcher.domain.query import QueryError
 from dispatcher.domain.segments import segments
 from dispatcher.domain.state import State
-from dispatcher.inspection import GIVEN_UP, Desk, tell
+from dispatcher.inspection import GIVEN_UP, Desk, as_curl, tell
 from dispatcher.inspection.grouping import query_of
 from dispatcher.inspection.status import read_health
 from dispatcher.ledger import Message
@@ -30,6 +30,7 @@ from dispatcher.wiring import Services
 
 PAGE = 50
 CAP = 10_000
+NEW = 1000
 
 
 def services_of(request: Request) -> Services:
@@ -156,6 +157,15 @@ def _listed(request: Request, template: str, found: _Found, *, count: int, **mor
     )
 
 
+def fresh(request: Request) -> Response:
+    """Say how many more match by now than when a list was shown: made since, or given up since."""
+    asked = request.query_params
+    since = asked.get("since", "")
+    prefix = f"{GIVEN_UP} updated:>{since}" if asked.get("list") == "dead" else f"created:>{since}"
+    desk = desk_of(request)
+    return JSONResponse({"new": desk.books.count(desk.read(f"{asked.get('q', '')} {prefix}"), cap=NEW)})
+
+
 def message(request: Request) -> Response:
     """Tell the story of one message."""
     services, id_ = services_of(request), uuid_of(request.path_params["id"])
@@ -171,6 +181,10 @@ def message(request: Request) -> Response:
         parts=None if found.body is None else segments(found.body),
         guarded=bool(services.books.guarded_among([id_])),
         reveal=_reveal(request),
+        before=[each for each in audit if each.details.get("was")],
+        curl=as_curl(
+            found, services.endpoints[found.channel], base_url=services.settings.api_base_url, reveal=_reveal(request)
+        ),
         State=State,
     )
 
@@ -274,6 +288,7 @@ PAGES: dict[str, Callable[[Request], Response]] = {
     "/messages": messages,
     "/messages/{id}": message,
     "/dead": dead,
+    "/fresh": fresh,
     "/plan": plan,
     "/operations": operations,
     "/operations/{id}": operation,

@@ -1,4 +1,4 @@
-"""Counts that nobody has to wait for: each campaign's, kept by the clock, and indexes that plans count from."""
+"""Counts that nobody has to wait for, by the clock and from indexes; and messages that a person has put right."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _CAMPAIGNS = (("counts", Json), ("counted_at", UtcDateTime()))
 
 def upgrade() -> None:
     """Add them."""
+    op.add_column(_TABLE, sa.Column("revision", sa.SmallInteger(), server_default="0", nullable=False))
     for name, kind in _CAMPAIGNS:
         op.add_column("dispatcher_campaigns", sa.Column(name, kind, nullable=True))
     _failures([*_FAILURES, "last_code", "doubtful_sends", "calls_made", "id"])
@@ -36,6 +37,7 @@ def downgrade() -> None:
     op.drop_index("ix_dispatcher_messages_discarded", _TABLE)
     op.drop_index("ix_dispatcher_messages_campaign", _TABLE)
     _failures(_FAILURES)
+    op.drop_column(_TABLE, "revision")
     for name, _ in reversed(_CAMPAIGNS):
         op.drop_column("dispatcher_campaigns", name)
 

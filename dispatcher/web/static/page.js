@@ -49,7 +49,7 @@
         if (!box) return;
         box.focus(); box.select(); break;
       }
-      case "r": document.querySelector("[data-key=r]")?.click(); break;
+      case "r": case "e": document.querySelector(`[data-key=${event.key}]`)?.click(); break;
       case "?": document.getElementById("help").showModal(); break;
       default: return;
     }
@@ -79,6 +79,42 @@
       event.target.requestSubmit(event.submitter);
     };
   });
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  });
+
+  // Rows never move under the pointer: a list only says how many are new, and shows them when it is asked to.
+  const fresh = main.dataset.fresh;
+  let asked = 0;
+  async function look() {
+    if (!document.hidden) {
+      try {
+        const answer = await fetch(fresh);
+        if (!answer.ok) throw new Error(answer.status);
+        const found = await answer.json();
+        if (found.new) say(found.new);
+        asked = 0;
+      } catch { asked++; }
+    }
+    setTimeout(look, 5000 * Math.min(8, 2 ** asked));
+  }
+  function say(count) {
+    let button = document.getElementById("fresh");
+    if (!button) {
+      button = document.createElement("button");
+      button.id = "fresh";
+      button.className = "fresh primary";
+      button.setAttribute("aria-live", "polite");
+      button.addEventListener("click", () => location.reload());
+      main.prepend(button);
+    }
+    button.textContent = `${count > 1000 ? "more than 1000" : count} new · show`;
+  }
+  if (fresh) setTimeout(look, 5000);
 
   // A live page shows itself again, unless somebody reads a hidden tab, writes, selects or answers a dialog.
   let wait = Number(main.dataset.live || 0), failures = 0;

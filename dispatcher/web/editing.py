@@ -1,0 +1,68 @@
+"""Putting one message right before it is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dispatcher.domain.errors import InvalidMessage
+from dispatcher.domain.message import Channel
+from dispatcher.inspection import Changes
+from dispatcher.ledger import Message
+from dispatcher.web import forms, views
+from dispatcher.web.deeds import back, deed, require_money_for
+from dispatcher.web.people import Role
+from dispatcher.web.rendering import page
+
+_PARTS = {Channel.SMS: ("recipient", "body"), Channel.GIFT: ("recipient", "sku", "amount", "currency", "note")}
+
+
+def edit_page(request: Request) -> Response:
+    """Show what a message is, to be changed."""
+    if request.state.person.role < Role.OPERATE:
+        raise HTTPException(403, "this is for the role operate; you have another")
+    message = _message(request)
+    require_money_for(request, message)
+    return _form(request, message, _typed(message, None))
+
+
+@deed(Role.OPERATE)
+def edit(request: Request, form: FormData) -> str | Response:
+    """Put a message right and send it again."""
+    message, desk = _message(request), views.desk_of(request)
+    require_money_for(request, message)
+    typed = _typed(message, form)
+    was = _typed(message, None)
+    changes = Changes(**{name: value for name, value in typed.items() if value != was[name]})
+    try:
+        at, reason = forms.moment_of(form, "at"), forms.reason_of(form)
+        desk.replay(message.id, reason=reason, at=at, changes=changes)
+    except InvalidMessage as wrong:
+        return _form(request, message, typed, wrong)
+    return back(f"/messages/{message.id}", "Put right and queued again." if changes.any else "Queued again.")
+
+
+def _message(request: Request) -> Message:
+    return views.services_of(request).books.message(views.uuid_of(request.path_params["id"]))
+
+
+def _typed(message: Message, form: FormData | None) -> dict[str, str]:
+    """Return each part of the message, as it was typed or as it stands."""
+    if form is not None:
+        # A browser sends line ends as CR LF, whatever they were.
+        return {name: str(form.get(name, "")).replace("\r\n", "\n") for name in _PARTS[message.channel]}
+    source = message if message.gift is None else message.gift
+    found = {name: str(getattr(source, name)) for name in _PARTS[message.channel] if name != "recipient"}
+    return {"recipient": str(message.recipient), **found}
+
+
+def _form(request: Request, message: Message, typed: dict[str, str], wrong: InvalidMessage | None = None) -> Response:
+    return page(request, "edit.html", 400 if wrong else 200, message=message, typed=typed, wrong=wrong)
+
+
+PAGES: dict[str, Callable[[Request], Response]] = {"/messages/{id}/edit": edit_page}
+DEEDS: dict[str, Callable[[Request], Awaitable[Response]]] = {"/messages/{id}/edit": edit}

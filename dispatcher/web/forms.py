@@ -1,0 +1,56 @@
+"""What forms of several pages are read by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+
+from dispatcher.domain.errors import InvalidMessage
+
+
+def text_of(form: FormData, name: str) -> str | None:
+    """Return what was typed into a field; None if nothing was."""
+    return str(form.get(name, "")).strip() or None
+
+
+def reason_of(form: FormData) -> str:
+    """Return the reason that the audit trail needs; refuses a form without one."""
+    reason = text_of(form, "reason")
+    if reason is None:
+        raise HTTPException(400, "give a reason; it is kept in the audit trail")
+    return reason[:500]
+
+
+def moment_of(form: FormData, name: str) -> datetime | None:
+    """Return the moment that was chosen, in UTC as the page says; None if none was.
+
+    :raises InvalidMessage: it is none.
+    """
+    text = text_of(form, name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidMessage(name, f"{text!r} is not a moment; write it as 2026-11-24T09:00, in UTC") from None
+
+
+def number_of(form: FormData, name: str) -> float | None:
+    """Return a positive number; None if there is none.
+
+    :raises InvalidMessage: it is none.
+    """
+    text: Any = text_of(form, name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise InvalidMessage(name, f"{text!r} is not a number above 0")
+    return value
