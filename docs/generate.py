@@ -93,6 +93,11 @@ SPECIAL_EXITS = {
     "operations abort": {Exit.NOTHING_MATCHED: "no such operation", Exit.REFUSED: "it is over"},
     "audit": {Exit.NOTHING_MATCHED: "nobody did anything, or nothing to this subject"},
     "dead show": {Exit.NOTHING_MATCHED: "no such message"},
+    "dead edit": {
+        Exit.NOTHING_MATCHED: "no such message",
+        Exit.USAGE: "what it is to be is wrong",
+        Exit.REFUSED: "it may not be sent again",
+    },
     "dead replay": {
         Exit.NOTHING_MATCHED: "nothing to replay, or a named message does not exist",
         Exit.REFUSED: "a named message may not be replayed, or several would be and nobody said `--yes`",

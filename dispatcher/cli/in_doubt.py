@@ -8,49 +8,44 @@ import typer
 
 from dispatcher.cli.exits import Exit, WrongUsage
 from dispatcher.cli.noun import noun
-from dispatcher.cli.options import AsJson, Limit, MessageIdText, RequiredWhy, Reveal
-from dispatcher.cli.session import by, open_ledger, stated
+from dispatcher.cli.options import AsJson, Limit, MessageIdText, QueryText, RequiredWhy, Reveal
+from dispatcher.cli.session import actor, by, open_ledger, stated
 from dispatcher.domain.message import DEFAULT_LIFE, Channel
-from dispatcher.domain.state import State
 
 in_doubt = noun("See what may or may not have been carried out, and answer for it.")
 
 
 @in_doubt.command("list")
-def list_(limit: Limit = 50, as_json: AsJson = False, reveal: Reveal = False) -> None:
-    """List what nobody knows about: gifts first, oldest first, the money at stake above."""
+def list_(*, query: QueryText = "", limit: Limit = 50, as_json: AsJson = False, reveal: Reveal = False) -> None:
+    """List what nobody knows about: gifts first, oldest first, the money at stake above.
+
+    Example:
+      dispatcher in-doubt list --query "campaign:spring in_doubt:>1d"
+    """
     from rich.text import Text
 
     from dispatcher.cli import lists, screen
-    from dispatcher.ledger import Filter
 
     with open_ledger() as services:
-        books, now = services.books, services.clock.now()
-        found = [
-            message
-            for channel in (Channel.GIFT, Channel.SMS)
-            for message in sorted(
-                lists.every(books, Filter(channel=channel, states=(State.IN_DOUBT,))), key=lambda each: each.updated_at
-            )
-        ]
-        money = books.money_in_doubt()
+        desk, now = services.desk(actor()), services.clock.now()
+        found = desk.in_doubt(query, limit=limit)
+    page = lists.Page(messages=found.rows, more=False)
     if as_json:
-        page = lists.Page(messages=tuple(found[:limit]), more=False)
-        lists.print_page(page, reveal=reveal, total=len(found), money_at_stake=money)
-    elif found:
-        gifts = sum(message.channel is Channel.GIFT for message in found)
-        stake = " + ".join(f"{currency} {amount}" for currency, amount in sorted(money.items()))
+        lists.print_page(page, reveal=reveal, total=found.total, money_at_stake=found.money)
+    elif found.total:
+        gifts = found.counts[Channel.GIFT]
+        stake = " + ".join(f"{currency} {amount}" for currency, amount in sorted(found.money.items()))
         head = f"{gifts} gift{'s' * (gifts != 1)}, {stake} at stake; " if gifts else ""
-        screen.show(Text(f"In doubt: {head}{len(found) - gifts} SMS", style="bold"), "")
-        lists.show_troubled(lists.Page(messages=tuple(found[:limit]), more=False), now=now, reveal=reveal)
+        screen.show(Text(f"In doubt: {head}{found.counts[Channel.SMS]} SMS", style="bold"), "")
+        lists.show_troubled(page, now=now, reveal=reveal)
         screen.say("")
-        if len(found) > limit:
-            screen.say(f"{len(found) - limit} more: --limit {len(found)} shows them.")
+        if found.total > limit:
+            screen.say(f"{found.total - limit} more: --limit {min(found.total, 10_000)} shows them.")
         screen.say("Ask the provider about each one, then answer for it:")
         screen.say("  dispatcher in-doubt resolve ID --sent|--not-sent|--give-up --reason TEXT")
     else:
         screen.say("Nothing is in doubt.")
-    if not found:
+    if not found.total:
         raise typer.Exit(Exit.NOTHING_MATCHED)
 
 

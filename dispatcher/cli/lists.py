@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -12,9 +12,7 @@ from rich.text import Text
 
 from dispatcher.cli import screen, shown
 from dispatcher.cli.when import roughly
-from dispatcher.ledger import Books, Filter, Message
-
-_AT_ONCE = 1000
+from dispatcher.ledger import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +26,6 @@ class Page:
     def cut(cls, found: Sequence[Message], limit: int) -> Self:
         """Keep ``limit`` of what was found; one more than that tells that there are more."""
         return cls(messages=tuple(found[:limit]), more=len(found) > limit)
-
-
-def every(books: Books, chosen: Filter) -> Iterator[Message]:
-    """Yield all messages that match, newest first, a page at a time."""
-    before = None
-    while page := books.messages(chosen, limit=_AT_ONCE, before=before):
-        yield from page
-        before = page[-1].id
 
 
 def print_page(page: Page, *, reveal: bool, **about: object) -> None:

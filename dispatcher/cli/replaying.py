@@ -17,7 +17,7 @@ from dispatcher.cli import screen, shown
 from dispatcher.cli.exits import Refused
 from dispatcher.client import as_id
 from dispatcher.domain.errors import LedgerUnavailable, MessageNotFound, TransitionRefused
-from dispatcher.domain.message import DEFAULT_LIFE, Channel
+from dispatcher.domain.message import DEFAULT_LIFE, Channel, worth
 from dispatcher.ledger import Books, By, Message
 from dispatcher.ledger.operations import REPLAYABLE
 from dispatcher.wiring import Services
@@ -51,11 +51,7 @@ class Plan:
     @property
     def money(self) -> dict[str, Decimal]:
         """What the gifts among them are worth, by currency."""
-        sums: dict[str, Decimal] = {}
-        for gift in (message.gift for message in self.go):
-            if gift is not None:
-                sums[gift.currency] = sums.get(gift.currency, Decimal(0)) + gift.amount
-        return sums
+        return worth(message.gift for message in self.go)
 
 
 def plan_named(books: Books, ids: Iterable[str]) -> Plan:

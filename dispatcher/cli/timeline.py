@@ -49,8 +49,14 @@ def document(story: Story, *, reveal: bool) -> dict[str, Any]:
             {"at": each.at, "title": each.title, "detail": each.detail, "took_s": each.took} for each in story.chapters
         ],
         "attempts": [{name: getattr(each, name) for name in Attempt.__dataclass_fields__} for each in story.attempts],
-        "audit": [{name: getattr(each, name) for name in AuditEntry.__dataclass_fields__} for each in story.audit],
+        "audit": [_entry(each, reveal=reveal) for each in story.audit],
     }
+
+
+def _entry(entry: AuditEntry, *, reveal: bool) -> dict[str, Any]:
+    """Return what somebody did; what a message was before it was edited only if it may be seen."""
+    details = {name: value for name, value in entry.details.items() if reveal or name != "was"}
+    return {name: getattr(entry, name) for name in AuditEntry.__dataclass_fields__} | {"details": details}
 
 
 def show(story: Story, *, reveal: bool) -> None:

@@ -79,6 +79,15 @@ class GiftContent:
     note: str = field(default="", repr=False)
 
 
+def worth(gifts: Iterable[GiftContent | None]) -> dict[str, Decimal]:
+    """Sum gifts by currency; None is no gift."""
+    sums: dict[str, Decimal] = {}
+    for gift in gifts:
+        if gift is not None:
+            sums[gift.currency] = sums.get(gift.currency, Decimal(0)) + gift.amount
+    return sums
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMessage:
     """A checked message, ready to become a row. Exactly one of ``body`` and ``gift`` is set."""

@@ -74,6 +74,9 @@ class Query:
         return found
 
 
+_COMPARED = re.compile(r"<=|>=|<|>")
+
+
 def parse_query(text: str, *, now: datetime) -> Query:
     """Read a query.
 
@@ -124,6 +127,10 @@ def _term(found: re.Match[str], now: datetime, start: int) -> Term:
     kind = FIELDS[name]
     if operator == "=":
         operator = ":"
+    if operator == ":" and kind.kind in (Kind.NUMBER, Kind.AMOUNT):  # amount:<10 reads as amount<10
+        compared = _COMPARED.match(value)
+        if compared is not None:
+            operator, value, place = compared[0], value[compared.end() :], place + compared.end()
     if operator != ":" and kind.kind not in (Kind.NUMBER, Kind.AMOUNT, Kind.MOMENT):
         raise QueryError(f"{name} cannot be compared with {operator}; write {name}:value", found.start("operator"))
     return _valued(Term(field=name, operator=operator, values=(value,), negated=negated), kind, now, place)
@@ -175,7 +182,7 @@ def _amount(term: Term, value: str, place: int) -> Term:
 def _moment(term: Term, value: str, now: datetime, place: int) -> Term:
     operator, given = term.operator, value
     if operator == ":":  # dead:<2h reads as dead<2h
-        found = re.match(r"(<=|>=|<|>)", value)
+        found = _COMPARED.match(value)
         operator, given = (found[0], value[found.end() :]) if found else ("<", value)
     age = _AGE.match(given)
     if age is not None:

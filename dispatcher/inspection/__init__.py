@@ -1,7 +1,7 @@
 """What operators look at and act on: the state of the whole, one message's story, failures in groups and in bulk."""
 
 from dispatcher.inspection.curl import as_curl
-from dispatcher.inspection.desk import GIVEN_UP, Desk, Plan, Standing
+from dispatcher.inspection.desk import GIVEN_UP, Desk, InDoubt, Plan, Standing
 from dispatcher.inspection.mending import Changes, check_moment
 from dispatcher.inspection.status import ChannelStatus, Status, read_status
 from dispatcher.inspection.story import Chapter, tell
@@ -12,6 +12,7 @@ __all__ = [
     "ChannelStatus",
     "Chapter",
     "Desk",
+    "InDoubt",
     "Plan",
     "Standing",
     "Status",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from dispatcher.domain.errors import BrokerUnavailable
@@ -29,6 +30,23 @@ class Plan:
     forecast: Forecast
     takes: timedelta | None
     """Of sending, at the channels' present rates; None if Redis cannot tell them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InDoubt:
+    """What nobody knows about."""
+
+    rows: tuple[Message, ...]
+    """Gifts first, oldest first."""
+    counts: dict[Channel, int]
+    """More than 10,000 are told as 10,001."""
+    money: dict[str, Decimal]
+    """What the gifts are worth, by currency."""
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +84,18 @@ class Desk:
     def search(self, text: str, *, limit: int = 50, before: UUID | None = None) -> list[Message]:
         """Return messages that match, newest first; those that somebody put away only if no state is asked for."""
         return self.books.search(self.read(text), limit=limit, before=before)
+
+    def in_doubt(self, text: str = "", *, limit: int = 200) -> InDoubt:
+        """Return what nobody knows about and matches: gifts first, oldest first."""
+        rows: list[Message] = []
+        counts: dict[Channel, int] = {}
+        for channel in (Channel.GIFT, Channel.SMS):
+            query = self.read(f"{text} state:in_doubt channel:{channel.value}")
+            counts[channel] = self.books.count(query)
+            if counts[channel] and len(rows) < limit:
+                rows += self.books.oldest(query, limit=limit - len(rows))
+        money = self.books.worth(self.read(f"{text} state:in_doubt channel:gift"))
+        return InDoubt(rows=tuple(rows), counts=counts, money=money)
 
     def groups(self, text: str = "", *, limit: int = 50, among: Sequence[UUID] | None = None) -> list[Group]:
         """Return dead and expired messages that match in groups, the largest first.

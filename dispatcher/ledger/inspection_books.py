@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Engine
@@ -42,6 +43,16 @@ class InspectionBooks:
             where.append(MessageRow.discarded_at.is_(None))
         with reading(self.engine) as connection:
             return queries.matching(connection, where, limit=limit, before=before)
+
+    def oldest(self, query: Query, *, limit: int) -> list[queries.Message]:
+        """Return messages that match, those first that have been as they are for longest."""
+        with reading(self.engine) as connection:
+            return queries.oldest(connection, self._where(query), limit=limit)
+
+    def worth(self, query: Query) -> dict[str, Decimal]:
+        """Sum the gifts that match, by currency."""
+        with reading(self.engine) as connection:
+            return queries.money(connection, self._where(query))
 
     def count(self, query: Query, *, cap: int = failures.CAPPED_AT) -> int:
         """Count matches; more than the cap are told as one more than it."""

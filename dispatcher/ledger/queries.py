@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from dispatcher.domain.attempt import Trigger
 from dispatcher.domain.errors import MessageNotFound
-from dispatcher.domain.message import Channel, GiftContent, Priority
+from dispatcher.domain.message import Channel, GiftContent, Priority, worth
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
@@ -142,6 +142,12 @@ def list_messages(connection: Connection, chosen: Filter, *, limit: int, before:
     return [_message(row) for row in connection.execute(statement)]
 
 
+def oldest(connection: Connection, where: Sequence[ColumnElement[bool]], *, limit: int) -> list[Message]:
+    """Return messages for which all conditions hold, those first that have been as they are for longest."""
+    order = (MessageRow.updated_at, MessageRow.id)
+    return [_message(row) for row in connection.execute(_messages().where(*where).order_by(*order).limit(limit))]
+
+
 def matching(
     connection: Connection, where: Sequence[ColumnElement[bool]], *, limit: int, before: UUID | None
 ) -> list[Message]:
@@ -213,14 +219,13 @@ def guarded_among(connection: Connection, ids: Sequence[UUID]) -> frozenset[UUID
 
 def money_in_doubt(connection: Connection) -> dict[str, Decimal]:
     """Sum the gifts in doubt by currency."""
-    gifts = connection.execute(
-        select(MessageRow.gift).where(MessageRow.state == State.IN_DOUBT.value, MessageRow.channel == "gift")
-    ).scalars()
-    sums: dict[str, Decimal] = {}
-    for gift in gifts:
-        if gift is not None:
-            sums[gift["currency"]] = sums.get(gift["currency"], Decimal(0)) + Decimal(gift["amount"])
-    return sums
+    return money(connection, [MessageRow.state == State.IN_DOUBT.value, MessageRow.channel == Channel.GIFT.value])
+
+
+def money(connection: Connection, where: Sequence[ColumnElement[bool]]) -> dict[str, Decimal]:
+    """Sum what gifts are worth, by currency."""
+    gifts = connection.execute(select(MessageRow.gift).where(*where)).scalars()
+    return worth(None if gift is None else gift_from_json(gift) for gift in gifts)
 
 
 _AUDIT = tuple(getattr(AuditRow, name) for name in AuditEntry.__dataclass_fields__)

@@ -216,13 +216,7 @@ def operation(request: Request) -> Response:
 
 def in_doubt(request: Request) -> Response:
     """Show what nobody knows about: gifts first, oldest first."""
-    services, desk = services_of(request), desk_of(request)
-    rows: list[Message] = []
-    for channel in Channel:
-        found = desk.search(f"state:in_doubt channel:{channel.value}", limit=500)
-        rows = sorted(found, key=lambda each: each.updated_at) + rows
-    rows.sort(key=lambda each: each.channel is not Channel.GIFT)
-    return page(request, "in_doubt.html", rows=rows[:200], money=services.books.money_in_doubt(), total=len(rows))
+    return page(request, "in_doubt.html", found=desk_of(request).in_doubt(limit=100))
 
 
 def campaigns(request: Request) -> Response:

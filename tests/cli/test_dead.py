@@ -135,3 +135,37 @@ def test_what_to_replay_must_be_said_plainly(offline: Shell, arguments: tuple[st
     ended = offline("dead", "replay", *arguments)
     assert ended.code == 2
     assert ended.err == "error: give the ids of messages, or --query TEXT, or --all; --channel goes with the last two\n"
+
+
+def test_a_dead_message_is_put_right_and_sent(shell: Shell, sandbox: SandboxControl) -> None:
+    (dead,) = die(shell, sandbox)
+    for wrong, says in (
+        ([], "say what is to be otherwise"),
+        (["--to", "12"], "recipient"),
+        (["--sku", "CARD"], "sku: is not a part of messages on this channel"),
+        (["--text", "Hi", "--at", "2020-01-01T00:00Z"], "is past"),
+    ):
+        ended = shell("dead", "edit", dead, *wrong, "--reason", "typo")
+        assert (ended.code, says in ended.err) == (2, True), ended.err
+    assert shell.state(dead) == "dead"
+    done = shell("dead", "edit", dead, "--to", "+61491570156", "--text", "Parcel 7", "--reason", "a digit was missing")
+    assert (done.code, "is put right and queued again." in done.out) == (0, True)
+    shell.pump()
+    assert shell.state(dead) == "accepted"
+    assert (sandbox.journal()[-1].recipient, sandbox.journal()[-1].message) == ("+61491570156", "Parcel 7")
+    told = shell("messages", "show", dead).out
+    assert "edit and replay by cli:" in told
+    assert "a digit was missing" in told
+    masked, whole = shell("messages", "show", dead, "--json"), shell("messages", "show", dead, "--json", "--reveal")
+    assert "was" not in masked.json["audit"][0]["details"]
+    assert whole.json["audit"][0]["details"]["was"]["recipient"].startswith("+61")
+    assert shell("dead", "edit", dead, "--text", "again", "--reason", "no").code == 4
+
+
+def test_a_named_message_is_replayed_at_a_moment(shell: Shell, sandbox: SandboxControl) -> None:
+    (dead,) = die(shell, sandbox)
+    assert shell("dead", "replay", dead, "--at", "+2h").code == 0
+    shell.pump()
+    assert shell.state(dead) == "queued"
+    refused = shell("dead", "replay", dead, "--rate", "5/s")
+    assert (refused.code, "go with --query or --all" in refused.err) == (2, True)

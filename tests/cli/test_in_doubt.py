@@ -86,3 +86,15 @@ def test_a_reason_is_required(shell: Shell, doubtful: str) -> None:
     ended = shell("in-doubt", "resolve", doubtful, "--sent")
     assert ended.code == 2
     assert "Missing option '--reason'" in ended.err
+
+
+def test_a_query_narrows_the_list(shell: Shell, sandbox: SandboxControl, doubtful: str) -> None:
+    sandbox.fault(path="/gifting/send", action="hang_after_accepting", times=1)
+    second = shell.gift("k2", "7.50")
+    shell.pump()
+    document = shell("in-doubt", "list", "--query", "amount:<10", "--json").json
+    assert ([each["id"] for each in document["messages"]], document["total"]) == ([second], 1)
+    assert document["money_at_stake"] == {"AUD": "7.50"}
+    assert shell("in-doubt", "list", "--query", "amount>100").code == 3
+    wrong = shell("in-doubt", "list", "--query", "amont:<10")
+    assert (wrong.code, "did you mean amount?" in wrong.err) == (2, True)

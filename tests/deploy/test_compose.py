@@ -35,7 +35,7 @@ def test_the_specification_would_refuse_a_wrong_name() -> None:
 def test_each_system_has_every_part_and_shares_no_service(system: str) -> None:
     prefix = "" if system == "production" else "sandbox-"
     parts = {f"{prefix}{part}" for part in ("redis", "postgres", "migrate", "worker", "clock")}
-    assert set(composed.services(system=system)) == parts | ({"sandbox"} if system == "sandbox" else set())
+    assert set(composed.services(system=system)) == parts | ({"sandbox"} if system == "sandbox" else {"web"})
 
 
 def test_the_two_systems_share_no_volume_and_no_network_that_has_state() -> None:
@@ -104,6 +104,7 @@ def test_every_setting_can_be_set() -> None:
 @service_params(OURS)
 def test_settings_with_secrets_come_from_files_where_the_secret_is_real(service: Service) -> None:
     secret = {f"DISPATCHER_{name.upper()}" for name in ("ledger_url", "client_secret", "enqueue_key")}
+    secret |= {"DISPATCHER_WEB_USERS", "DISPATCHER_WEB_SECRET"}
     assert all(f"{each.removeprefix('DISPATCHER_').lower()}" in Settings.model_fields for each in secret)
     if service.system == "production":
         assert [name for name in secret if service.environment.get(name) is not None] == []
@@ -118,6 +119,13 @@ def test_plain_http_is_allowed_in_the_sandbox_only(service: Service) -> None:
 @pytest.mark.parametrize("name", ["sandbox-worker", "sandbox-clock"])
 def test_a_worker_of_the_sandbox_has_no_way_out(name: str) -> None:
     assert all(composed.read()["networks"][each]["internal"] for each in SERVICES[name].networks)
+
+
+def test_the_pages_are_for_this_machine_and_want_people() -> None:
+    web = SERVICES["web"]
+    assert web.given["profiles"] == ["web"]
+    assert web.given["ports"] == ["127.0.0.1:8080:8080"]
+    assert {"web_users", "web_secret"} <= set(web.secrets)
 
 
 @pytest.mark.parametrize("name", ["worker", "clock", "sandbox-worker", "sandbox-clock"])

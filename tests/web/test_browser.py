@@ -27,13 +27,16 @@ CHROMIUM = next(
 )
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed (apt-get install chromium)"),
+    pytest.mark.skipif(
+        not CHROMIUM and os.environ.get("CI") != "true", reason="chromium is not installed (apt-get install chromium)"
+    ),
 ]
 PAGES = ("/", "/messages", "/dead", "/plan?q=status:422", "/in-doubt", "/campaigns", "/operations", "/audit", "/nope")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    assert CHROMIUM, "with CI=true the browser tests must run: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

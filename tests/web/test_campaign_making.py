@@ -20,8 +20,9 @@ import pytest
 import requests
 from structlog.testing import capture_logs
 
+from dispatcher.campaigns import Campaigns
 from dispatcher.domain.campaign import CampaignState
-from dispatcher.domain.errors import LedgerUnavailable
+from dispatcher.domain.errors import CampaignRefused, InvalidCampaign, LedgerUnavailable
 from dispatcher.domain.message import Channel
 from dispatcher.ledger import By, Campaign, CampaignBooks
 from dispatcher.web import campaign_making
@@ -423,6 +424,32 @@ def test_confirmed_twice_it_is_made_once(site: Site) -> None:
     assert confirm(site, report).headers["Location"] == f"/campaigns/{campaign.id}", "long after, too"
     assert len(site.services.campaign_books.listed()) == 1
     assert campaign.total == 5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CampaignRefused("spring", "being loaded by another process", "loaded", allowed="let that one finish"),
+        FileNotFoundError(errno.ENOENT, "gone"),
+        InvalidCampaign("file", "cannot be read"),
+    ],
+)
+def test_the_slower_of_two_confirmations_leads_to_the_campaign_too(
+    money: Site, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = look(money)
+    (upload,) = uploads(money)
+    place = confirm(money, report).headers["Location"]
+    loaded(money)
+    assert gone(money)
+
+    def create(_: Campaigns, recipients: Path, **__: object) -> None:
+        upload.unlink()
+        raise error
+
+    upload.write_text(FILE)
+    monkeypatch.setattr(Campaigns, "create", create)
+    assert confirm(money, report).headers["Location"] == place
 
 
 @pytest.mark.parametrize("name", ["new", "a/b", "..", "50 % & more?", "create"])
