@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from dispatcher.domain.message import Channel
+from dispatcher.domain.message import Channel, Intake, Sms, check_message
 from dispatcher.domain.operation import Deed, Stage
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from tests.campaigns.making import numbers
-from tests.making import outcome, settled, wish
+from tests.making import new_id, outcome, settled, sms, wish
 from tests.web.conftest import PASSWORD, Site
 from tests.web.fates import fill
 
@@ -104,6 +105,63 @@ def test_from_signing_in_to_an_operation_that_ended(guarded: Site, page: Page) -
     assert (operation.done, operation.pace.canary, operation.actor) == (60, 20, "web:mona")
 
 
+def test_yesterdays_outage_is_put_right_in_nine_actions(site: Site, page: Page) -> None:
+    """As the page of the docs tells it: what can be sent again is, what never will be is put away."""
+    refused = fill(site.services, dead=30)["dead"]
+    outage(site, 70)
+    done = 0
+
+    def act(what: Callable[[], object]) -> None:
+        nonlocal done
+        what()
+        done += 1
+
+    page.goto(site.url)
+    with working(site, accept=True):
+        act(lambda: page.click("nav >> text=Dead letters"))
+        act(lambda: page.click("tr:has-text('503') >> text=Plan replay"))
+        act(lambda: page.fill("#reason", "the provider's outage is over"))
+        act(lambda: page.click("#go"))
+        page.wait_for_selector("h1 >> text=done", timeout=20_000)
+        act(lambda: page.click("nav >> text=Dead letters"))
+        act(lambda: page.click("tr:has-text('422') >> text=Look"))
+        act(lambda: page.click("text=Discard all"))
+        act(lambda: page.fill("#reason", "numbers of the old list"))
+        act(lambda: page.click("#go"))
+        page.wait_for_selector("h1 >> text=done", timeout=20_000)
+    assert done == 9
+    assert site.services.books.message(refused).discarded_at is not None
+    assert site.services.desk("test").search("state:dead channel:sms") == []
+    assert site.services.inspection_books.count(site.services.desk("test").read("state:accepted")) == 70
+
+
+def outage(site: Site, count: int) -> None:
+    """Give messages up as an outage does: each attempt was answered with 503."""
+    now = site.services.clock.now() - timedelta(minutes=1)
+    once = Intake(max_attempts=1)
+    sent = [
+        check_message(Sms(recipient=number, body="Hello"), id=new_id(now), now=now, intake=once)
+        for number in numbers(count, first=500)
+    ]
+    site.services.books.enqueue(sent, source="test")
+    ours = {each.id for each in sent}
+    claimed = [each for each in site.services.ledger.claim(wish(now, count=500)).messages if each.id in ours]
+    answer = outcome(OutcomeKind.FAILED, http_status=503, error="upstream", error_description="no healthy upstream")
+    site.services.ledger.settle([settled(each, answer, now) for each in claimed])
+
+
+def test_a_list_says_how_many_are_new_and_moves_no_row(site: Site, page: Page) -> None:
+    fill(site.services, dead=3)
+    page.goto(f"{site.url}/messages")
+    before = page.locator("table.list tbody").inner_text()
+    site.services.books.enqueue([sms(site.services.clock.now()) for _ in range(7)], source="test")
+    page.wait_for_selector("text=7 new · show", timeout=15_000)
+    assert page.locator("table.list tbody").inner_text() == before
+    page.click("#fresh")
+    page.wait_for_function("document.querySelectorAll('table.list tbody tr').length === 13")
+    assert page.locator("#fresh").count() == 0
+
+
 def test_a_canary_that_fails_stops_the_operation_before_ones_eyes(site: Site, page: Page) -> None:
     fill(site.services, dead=60)
     page.goto(f"{site.url}/plan?q=status:422")
@@ -177,7 +235,7 @@ def test_without_javascript(site: Site, browser: Browser, broken: list[str]) -> 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_page_is_accessible_and_fits_its_screen(
-    site: Site, browser: Browser, broken: list[str], width: int, scheme: str, tmp_path: Path
+    site: Site, browser: Browser, broken: list[str], width: int, scheme: str
 ) -> None:
     ids = fill(site.services)
     campaigns = site.services.campaigns("test")
@@ -185,10 +243,21 @@ def test_every_page_is_accessible_and_fits_its_screen(
     desk = site.services.desk("test")
     operation = desk.begin(desk.plan(Deed.REPLAY, "status:422"), reason="test")
     page = opened(browser, broken, viewport={"width": width, "height": 844}, color_scheme=scheme)
-    shots = Path(os.environ.get("PAGES_SHOTS", tmp_path))
-    for path in (*PAGES, f"/messages/{ids['dead']}", "/campaigns/spring", f"/operations/{operation.id}", "/sign-in"):
+    shots = Path(__file__).parents[2] / "test-output" / "pages"
+    shots.mkdir(parents=True, exist_ok=True)
+    for path in (
+        *PAGES,
+        f"/messages/{ids['dead']}",
+        f"/messages/{ids['dead_gift']}/edit",
+        "/campaigns/new",
+        "/campaigns/spring",
+        f"/operations/{operation.id}",
+        "/sign-in",
+    ):
         page.goto(site.url + path)
-        name = path.strip("/").split("?")[0].split("/")[0] or "overview"
+        name = "-".join(part for part in path.split("?")[0].split("/") if part.isalpha()) or "overview"
+        if path.count("/") > 1 and not name.count("-"):
+            name += "-one"
         page.screenshot(path=str(shots / f"{name}-{width}-{scheme}.png"), full_page=True)
         found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
         told = [(each["id"], [node["html"][:120] for node in each["nodes"][:3]]) for each in found]

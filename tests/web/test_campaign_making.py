@@ -491,6 +491,25 @@ def test_an_intake_that_failed_goes_on_when_it_is_confirmed_again(site: Site, mo
     assert sorted(found) == numbers(5), "each once"
 
 
+def test_an_intake_that_somebody_calls_off_is_no_failure(money: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = CampaignBooks.load
+
+    def load(books: CampaignBooks, campaign: Campaign, page: Any, **more: Any) -> Any:
+        if page.before:
+            money.services.campaigns("test").cancel(campaign.id)
+        return real(books, campaign, page, **more)
+
+    monkeypatch.setattr(CampaignBooks, "page_size", 2)
+    monkeypatch.setattr(CampaignBooks, "load", load)
+    with capture_logs() as logs:
+        confirm(money, look(money))
+        for thread in threading.enumerate():
+            if thread.name == "intake":
+                thread.join(5)
+    campaign = money.services.campaign_books.find("spring")
+    assert (campaign.state, campaign.total, logs) == (CampaignState.CANCELLED, 2, [])
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_intake_that_was_killed_goes_on_with_the_same_upload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     real, died = CampaignBooks.load, threading.Event()
