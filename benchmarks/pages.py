@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
@@ -121,6 +122,11 @@ def ask(services: Services) -> None:
     while not server.started:
         time.sleep(0.01)
     base = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    over = threading.Event()
+    clock = threading.Thread(target=beat, args=(services, over))
+    clock.start()
+    time.sleep(3)
+    before = resident()
     try:
         for path in PATHS:
             took = []
@@ -129,10 +135,25 @@ def ask(services: Services) -> None:
                 urllib.request.urlopen(base + path).read()
                 took.append((time.monotonic() - began) * 1000)
             print(f"{path:40} median {statistics.median(took):6.0f} ms  most {max(took):6.0f} ms")
+        print(f"memory: {before} MB before, {resident()} MB after")
     finally:
+        over.set()
+        clock.join()
         server.should_exit = True
         thread.join()
         services.close()
+
+
+def beat(services: Services, over: threading.Event) -> None:
+    """Count campaigns as the clock does each second."""
+    while not over.wait(1):
+        services.ledger.recount(now=services.clock.now(), patience=timedelta(milliseconds=100))
+
+
+def resident() -> int:
+    """Return this process's memory in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 // 1024 // 1024
 
 
 if __name__ == "__main__":

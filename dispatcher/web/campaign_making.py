@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
 import json
-import os
 import re
-import secrets
-import shutil
 import threading
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlencode
 
 import structlog
@@ -39,17 +32,16 @@ from dispatcher.domain.errors import (
 )
 from dispatcher.domain.message import Channel
 from dispatcher.ledger import Campaign
-from dispatcher.web import charts, views
+from dispatcher.web import charts, forms, views
 from dispatcher.web.guard import Seal
 from dispatcher.web.people import Role
 from dispatcher.web.rendering import page
+from dispatcher.web.uploads import KEPT_S, Uploads, own_name, under_its_name
 
 log = structlog.get_logger(__name__)
 
 MOST_BYTES = 200 * 1024 * 1024
 """The largest file that is taken."""
-KEPT_S = 24 * 3600
-"""How long an upload waits for somebody to confirm it."""
 BEGUN_S = 20.0
 """How long whoever confirms is kept waiting for the campaign to be in the ledger."""
 _MARGIN = 1024 * 1024  # what a form may hold beside its file
@@ -74,35 +66,6 @@ LABELS = {
     "delimiter": "Delimiter",
 }
 """What each part of a campaign is called on the form."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uploads:
-    """Files between their report and their intake. Nobody else on this machine can read them."""
-
-    folder: Path
-
-    def keep(self, file: BinaryIO) -> str:
-        """Copy a file in and return its id; what nobody confirmed in a day goes."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for old in self.folder.glob("*.csv"):
-            with suppress(FileNotFoundError):  # somebody else who uploads now was faster
-                if time.time() - old.stat().st_mtime > KEPT_S:
-                    old.unlink()
-        id_ = secrets.token_hex(16)
-        path = self.folder / f"{id_}.csv"
-        try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as kept:
-                shutil.copyfileobj(file, kept, 1024 * 1024)
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
-        return id_
-
-    def find(self, id: str) -> Path | None:
-        """Return where an upload is; None if it is gone, or if that is no id."""
-        path = self.folder / f"{id}.csv"
-        return path if re.fullmatch(r"[0-9a-f]{32}", id) and path.is_file() else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +94,7 @@ async def look(request: Request) -> Response:
     _require_role(request, Role.OPERATE)
     try:
         async with _counted(request).form(max_files=1, max_fields=100) as form:
-            _require_token(request, form)
+            forms.require_token(request, form)
             return await run_in_threadpool(_look, request, form)
     except _TooLarge:
         async for _ in request.stream():  # else the browser sees a broken line instead of the answer
@@ -147,7 +110,7 @@ async def create(request: Request) -> Response:
     """Take in the campaign whose report was shown."""
     _require_role(request, Role.OPERATE)
     async with request.form() as form:
-        _require_token(request, form)
+        forms.require_token(request, form)
         return await run_in_threadpool(_create, request, form)
 
 
@@ -164,7 +127,7 @@ def _look(request: Request, form: FormData) -> Response:
         path = _uploads(request).find(asked.upload)
         if path is None:
             raise InvalidCampaign("file", "is missing; choose one")
-        with _under_its_name(path, asked.source) as file:
+        with under_its_name(path, asked.source) as file:
             report = campaigns.dry_run(file, **_given(asked), **_wanted(asked))
     except InvalidCampaign as wrong:
         return _form(request, asked, 400, wrong)
@@ -184,7 +147,7 @@ def _look(request: Request, form: FormData) -> Response:
 
 def _create(request: Request, form: FormData) -> Response:
     asked, campaigns = _asked(request, form), views.campaigns_of(request)
-    if not request.app.state.seal.holds(_ascii(form, "seal"), *asked.parts):
+    if not request.app.state.seal.holds(str(form.get("seal", "")), *asked.parts):
         old = InvalidCampaign("report", "is older than a quarter of an hour; look at it again")
         return _form(request, asked, 409, old)
     name, path = asked.values["name"], _uploads(request).find(asked.upload)
@@ -215,7 +178,7 @@ def _take_in(campaigns: Campaigns, upload: Path, asked: Asked) -> Future[None]:
 
     def run() -> None:
         try:
-            with _under_its_name(upload, asked.source) as file:
+            with under_its_name(upload, asked.source) as file:
                 campaigns.create(file, **_given(asked), **_wanted(asked), on_progress=lambda _: _tell(begun))
             upload.unlink(missing_ok=True)
             _tell(begun)
@@ -268,16 +231,6 @@ def _require_role(request: Request, role: Role) -> None:
         raise HTTPException(403, f"this is for the role {role.name.lower()}; you have another")
 
 
-def _require_token(request: Request, form: FormData) -> None:
-    if not hmac.compare_digest(_ascii(form, "token"), request.state.form_token):
-        raise HTTPException(403, "the form is too old; load the page again and repeat it")
-
-
-def _ascii(form: FormData, name: str) -> str:
-    text = str(form.get(name, ""))
-    return text if text.isascii() else ""
-
-
 def _asked(request: Request, form: FormData) -> Asked:
     """Read what was typed, line ends as Python has them; an upload counts if we sealed it ourselves."""
     values = {}
@@ -287,7 +240,7 @@ def _asked(request: Request, form: FormData) -> Asked:
     if values["channel"] == Channel.GIFT and request.state.person.role < Role.MONEY:
         raise HTTPException(403, "a gift is money: this is for the role money")
     upload, source = str(form.get("upload", "")), str(form.get("source", ""))
-    if not _long_seal(request).holds(_ascii(form, "kept"), "upload", upload, source):
+    if not _long_seal(request).holds(str(form.get("kept", "")), "upload", upload, source):
         return Asked(values=values)
     return Asked(values=values, upload=upload, source=source)
 
@@ -297,7 +250,7 @@ def _with_file(request: Request, chosen: UploadFile | str | None, asked: Asked) 
     if isinstance(chosen, UploadFile) and chosen.filename:
         uploads = _uploads(request)
         before = uploads.find(asked.upload)
-        asked = replace(asked, upload=uploads.keep(chosen.file), source=_own_name(chosen.filename))
+        asked = replace(asked, upload=uploads.keep(chosen.file), source=own_name(chosen.filename))
         if before is not None:
             before.unlink(missing_ok=True)
     named = asked.values["name"] or Path(asked.source).stem
@@ -318,25 +271,6 @@ def _begun(campaigns: Campaigns, name: str) -> Campaign | None:
     if found.loaded_at is not None:
         raise InvalidCampaign("name", f"{name!r} already belongs to a campaign; give a new name")
     return found
-
-
-def _own_name(filename: str) -> str:
-    r"""Return a file's own name, fit to be one here.
-
-    >>> _own_name("C:\\lists\\spring.csv"), _own_name("../../etc/passwd"), _own_name("..")
-    ('spring.csv', 'passwd', 'recipients.csv')
-    """
-    name = "".join(each if each.isprintable() else "_" for each in re.split(r"[/\\]", filename)[-1])[-60:]
-    return "recipients.csv" if name in ("", ".", "..") else name
-
-
-@contextmanager
-def _under_its_name(upload: Path, source: str) -> Iterator[Path]:
-    """Give the upload the name that its owner knows: the ledger keeps it, and so does the audit."""
-    with TemporaryDirectory() as folder:
-        link = Path(folder) / source
-        link.symlink_to(upload.absolute())
-        yield link
 
 
 def _given(asked: Asked) -> dict[str, Any]:
@@ -371,13 +305,10 @@ def _wanted(asked: Asked) -> Wanted:
 
 
 def _moment(name: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
     try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidCampaign(name, f"{text!r} is not a moment; write it as 2026-11-24T09:00, in UTC") from None
+        return None if text is None else forms.in_utc(text)
+    except ValueError as wrong:
+        raise InvalidCampaign(name, str(wrong)) from None
 
 
 def _pair(line: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -35,8 +34,7 @@ def deed(role: Role) -> Callable[[_Act], Callable[[Request], Awaitable[Response]
     def make(act: _Act) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             form = await request.form()
-            if not hmac.compare_digest(str(form.get("token", "")), request.state.form_token):
-                raise HTTPException(403, "the form is too old; load the page again and repeat it")
+            forms.require_token(request, form)
             if request.state.person.role < role:
                 raise HTTPException(403, f"this is for the role {role.name.lower()}; you have another")
             answer = await run_in_threadpool(act, request, form)
@@ -169,6 +167,9 @@ def change_campaign(request: Request, form: FormData) -> str:
     """Start, pause, resume, cancel or retry a campaign."""
     campaigns, asked, act = views.campaigns_of(request), request.path_params["name"], request.path_params["act"]
     reason = forms.text_of(form, "reason")
+    channel = campaigns.books.find(asked).channel
+    if act in ("start", "resume", "retry") and channel is Channel.GIFT and request.state.person.role < Role.MONEY:
+        raise HTTPException(403, "gifts are money: this is for the role money")
     match act:
         case "start":
             campaigns.start(asked, reason=reason)

@@ -7,8 +7,16 @@ from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from dispatcher.domain.errors import InvalidMessage
+from dispatcher.web.guard import equal
+
+
+def require_token(request: Request, form: FormData) -> None:
+    """Refuse a form without its own page's token."""
+    if not equal(str(form.get("token", "")), request.state.form_token):
+        raise HTTPException(403, "the form is too old; load the page again and repeat it")
 
 
 def text_of(form: FormData, name: str) -> str | None:
@@ -30,13 +38,22 @@ def moment_of(form: FormData, name: str) -> datetime | None:
     :raises InvalidMessage: it is none.
     """
     text = text_of(form, name)
-    if text is None:
-        return None
+    try:
+        return None if text is None else in_utc(text)
+    except ValueError as wrong:
+        raise InvalidMessage(name, str(wrong)) from None
+
+
+def in_utc(text: str) -> datetime:
+    """Read a moment as a browser's field for one writes it.
+
+    :raises ValueError: it is none; the sentence says what would be.
+    """
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidMessage(name, f"{text!r} is not a moment; write it as 2026-11-24T09:00, in UTC") from None
+        raise ValueError(f"{text!r} is not a moment; write it as 2026-11-24T09:00, in UTC") from None
 
 
 def number_of(form: FormData, name: str) -> float | None:

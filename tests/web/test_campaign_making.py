@@ -26,7 +26,7 @@ from dispatcher.domain.errors import CampaignRefused, InvalidCampaign, LedgerUna
 from dispatcher.domain.message import Channel
 from dispatcher.ledger import By, Campaign, CampaignBooks
 from dispatcher.web import campaign_making
-from dispatcher.web.campaign_making import Uploads
+from dispatcher.web.uploads import Uploads
 from dispatcher.wiring import Services
 from tests.campaigns.making import numbers
 from tests.web.conftest import Site, serve
@@ -481,7 +481,7 @@ def test_an_intake_that_failed_goes_on_when_it_is_confirmed_again(site: Site, mo
     assert moved.status_code == 303
     assert {"event": "intake_failed", "log_level": "error", "campaign": "spring"}.items() <= logs[0].items()
     assert (logs[0]["upload"], logs[0]["reason"]) == (uploads(site)[0].stem, "the ledger is away")
-    assert "Its intake stands at row 2" in site.get(moved.headers["Location"]).text
+    assert "Its intake stands at row <strong>2</strong>" in site.get(moved.headers["Location"]).text
     away[0] = False
     again = look(site)
     assert "its intake stands at row 2" in again.text, "the same upload again goes on as well"

@@ -300,3 +300,24 @@ def test_the_templates_name_only_what_exists(sqlite_ledger: str, valkey: str, tm
     app = make_web(Services(settings_of(sqlite_ledger, valkey, tmp_path)))
     for name in app.state.pages.list_templates():
         app.state.pages.get_template(name)
+
+
+def test_a_token_of_odd_letters_is_a_wrong_one(site: Site) -> None:
+    fill(site.services)
+    for token in ("\u00b2\u00e9", "\u4e2d", ""):
+        assert site.post("/channels/sms/pause", token=token, reason="x").status_code == 403
+        on = site.post("/operations", on="/plan", deed="replay", q="", seal=f"\u00b2.{token}", reason="x")
+        assert on.status_code == 409
+
+
+def test_a_campaign_of_gifts_is_started_by_who_may_move_money(guarded: Site) -> None:
+    terms = {"channel": "gift", "sku": "CARD", "amount": "5.00", "currency": "AUD"}
+    made = guarded.services.campaigns("test").create(numbers(3), name="winners", **terms).campaign  # type: ignore[arg-type]
+    for name, code in (("otto", 403), ("mona", 303)):
+        guarded.visitor.cookies.clear()
+        guarded.sign_in(name)
+        assert guarded.post(f"/campaigns/{made.id}/start", on=f"/campaigns/{made.id}").status_code == code
+    guarded.visitor.cookies.clear()
+    guarded.sign_in("otto")
+    paused = guarded.post(f"/campaigns/{made.id}/pause", on=f"/campaigns/{made.id}", reason="stop")
+    assert paused.status_code == 303, "whoever operates may stop it"
