@@ -17,7 +17,7 @@ COPY examples/recipients.csv examples/
 # copied as it is, compiled to bytecode, and nothing is installed into it later.
 RUN pip wheel --no-deps --wheel-dir /wheels . \
     && python -m venv --without-pip /opt/dispatcher \
-    && pip --python /opt/dispatcher/bin/python install --only-binary :all: "$(echo /wheels/*.whl)[metrics,web]"
+    && pip --python /opt/dispatcher/bin/python install --only-binary :all: "$(echo /wheels/*.whl)[aiohttp,metrics,web]"
 
 
 FROM build AS build-sandbox

@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     gift_rate: str = Field(default="10/s", description="Ceiling for gifts, fleet-wide; same form.")
     concurrency: int = Field(default=64, ge=1, le=1024, description="Requests in flight per worker process.")
     processes: int = Field(default=2, ge=1, le=64, description="Worker processes that one `dispatcher worker` starts.")
-    transport: Literal["requests", "aiohttp"] = Field(default="requests", description="HTTP client that sends.")
+    transport: Literal["requests", "aiohttp"] = Field(
+        default="requests", description="HTTP client that sends; aiohttp needs the extra dispatcher[aiohttp]."
+    )
     max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts that may reach the API before dead.")
     connect_timeout: float = Field(default=3.05, gt=0, le=60, description="Seconds to connect, TLS included.")
     read_timeout: float = Field(default=15, gt=0, le=120, description="Seconds to the end of the answer, in all.")
@@ -117,13 +119,6 @@ class Settings(BaseSettings):
     def _is_a_path(cls, value: str) -> str:
         if not value.startswith("/"):
             raise ValueError(f"{value!r} is not a path; it begins with a slash")
-        return value
-
-    @field_validator("transport")
-    @classmethod
-    def _is_built(cls, value: str) -> str:
-        if value == "aiohttp":
-            raise ValueError("aiohttp is not built yet; leave it at requests")
         return value
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock
 from dispatcher.limits import RedisLimiter
 from dispatcher.meter import Meter, Unmeasured
 from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
+from dispatcher.ports import Transport
 from dispatcher.settings import Settings
 
 TOKEN_WAIT = timedelta(seconds=2)
@@ -149,11 +150,11 @@ class Services:
         )
 
     @cached_property
-    def transport(self) -> RequestsTransport:
+    def transport(self) -> Transport:
         """Carries messages to the API."""
         settings = self.settings
         require_api(settings)
-        return RequestsTransport(
+        return _transport(settings.transport)(
             base_url=settings.api_base_url,
             endpoints=self.endpoints,
             capacity=settings.concurrency,
@@ -241,6 +242,22 @@ class Services:
                 self.__dict__[name].close()
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+
+def _transport(name: str) -> Callable[..., Transport]:
+    """Return the transport of a name.
+
+    :raises SettingsError: its library is not installed.
+    """
+    if name == "requests":
+        return RequestsTransport
+    try:
+        from dispatcher.gateway.aiohttp_transport import AiohttpTransport
+    except ModuleNotFoundError as missing:
+        raise SettingsError(
+            f"DISPATCHER_TRANSPORT: aiohttp needs {missing.name}: pip install 'dispatcher[aiohttp]'"
+        ) from None
+    return AiohttpTransport
 
 
 def spool_folder(settings: Settings) -> Path:

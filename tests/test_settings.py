@@ -29,7 +29,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("API_BASE_URL", "api.example.com", "DISPATCHER_API_BASE_URL"),
         ("SMS_PATH", "sendSMS", "DISPATCHER_SMS_PATH"),
         ("TRANSPORT", "carrier-pigeon", "DISPATCHER_TRANSPORT"),
-        ("TRANSPORT", "aiohttp", "DISPATCHER_TRANSPORT: aiohttp is not built yet"),
         ("METRICS_PORT", "70000", "DISPATCHER_METRICS_PORT"),
         ("CLIENT_SECRET_FILE", "/no/such/file", "DISPATCHER_CLIENT_SECRET_FILE"),
     ],

@@ -67,6 +67,10 @@ class Fault:
     """In words, free of secrets; for UNEXPECTED the error's class name."""
 
 
+LEASE_OVER = Fault(kind=FaultKind.LEASE_OVER, bytes_left=False, detail="its lease ran out while it waited for its turn")
+CLOSED = Fault(kind=FaultKind.CLOSED, bytes_left=False, detail="the transport was closed before the call began")
+
+
 def outcome_of(result: Answer | Fault, *, now: datetime, private: Private = NOTHING_PRIVATE) -> Outcome:
     """Return what a call came to.
 

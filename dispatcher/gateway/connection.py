@@ -32,13 +32,21 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     context.check_hostname = True
     context.sslsocket_class = BoundedTlsSocket
+    load_ca_bundle(context, ca_bundle)
+    return context
+
+
+def load_ca_bundle(context: ssl.SSLContext, ca_bundle: str | None) -> None:
+    """Have a context trust a bundle; None for the public one that requests brings.
+
+    :raises SettingsError: it cannot be read.
+    """
     try:
         where = Path(ca_bundle or DEFAULT_CA_BUNDLE_PATH)
         folder = where.is_dir()
         context.load_verify_locations(cafile=None if folder else where, capath=where if folder else None)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"DISPATCHER_CA_BUNDLE: {ca_bundle} cannot be used ({error})") from None
-    return context
 
 
 class PinnedAdapter(HTTPAdapter):

@@ -88,7 +88,7 @@ def fault_of(error: BaseException, *, phase: Phase, bytes_left: bool) -> Fault:
         return Fault(kind=kind, bytes_left=bytes_left, detail=detail)
 
     for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
+        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_message"):
             return fault(FaultKind.CERTIFICATE, f"certificate not accepted: {cause.verify_message}")
         if isinstance(cause, CertificateError):
             return fault(FaultKind.CERTIFICATE, "the certificate is for another host")

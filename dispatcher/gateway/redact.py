@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus
 
+from dispatcher.domain.attempt import Claimed
+from dispatcher.ports import Token
+
 HIDDEN, NUMBER, TEXT = "[hidden]", "[number]", "[text]"
 
 
@@ -25,6 +28,12 @@ class Private:
 
 
 NOTHING_PRIVATE = Private()
+
+
+def private_of(message: Claimed, token: Token) -> Private:
+    """Return what an answer to this call must not tell."""
+    text = message.body if message.gift is None else message.gift.note
+    return Private(recipient=message.recipient, text=text or "", secret=token.value)
 
 
 def readable(text: str) -> str:

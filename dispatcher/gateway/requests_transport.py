@@ -6,26 +6,25 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from queue import Empty, SimpleQueue
-from urllib.parse import urlsplit
 
 import structlog
-from requests import PreparedRequest, RequestException
 
 from dispatcher.domain.attempt import Claimed, Sent
-from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome
-from dispatcher.gateway.classify import Fault, FaultKind, outcome_of, outcome_of_fault
+from dispatcher.gateway.classify import CLOSED, LEASE_OVER, Fault, FaultKind, outcome_of, outcome_of_fault
 from dispatcher.gateway.connection import tls_context
 from dispatcher.gateway.endpoints import Endpoint, probe_request, send_request
+from dispatcher.gateway.handing_back import HandingBack
 from dispatcher.gateway.line import Line
-from dispatcher.gateway.redact import Private
+from dispatcher.gateway.redact import Private, private_of
+from dispatcher.gateway.urls import checked_base_url, checked_proxy
 from dispatcher.ports import Clock, Token
 
 log = structlog.get_logger(__name__)
 
 
-class RequestsTransport:
+class RequestsTransport(HandingBack):
     """A ``Transport`` that blocks one thread per call under way.
 
     :param base_url: of the API, e.g. ``https://api.example.com``; a path in it is kept.
@@ -52,26 +51,20 @@ class RequestsTransport:
         ca_bundle: str | None = None,
         probe_path: str = "/test-oauth2",
     ) -> None:
-        self._base_url = _checked_base_url(base_url)
+        super().__init__()
+        self._base_url = checked_base_url(base_url)
         self._endpoints = endpoints
         self._capacity = capacity
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._clock = clock
-        self._proxy = _checked_proxy(proxy)
+        self._proxy = checked_proxy(proxy)
         self._tls = tls_context(ca_bundle)
         self._probe_path = probe_path
         self._inbox: SimpleQueue[tuple[Claimed, Token] | None] = SimpleQueue()
-        self._done: SimpleQueue[Sent] = SimpleQueue()
         self._lock = threading.Lock()
-        self._in_flight = 0
         self._lines: list[Line] = []
         self._closed = False
-
-    @property
-    def in_flight(self) -> int:
-        """How many calls have been started and not yet handed back by ``finished``."""
-        return self._in_flight
 
     def start(self, messages: Sequence[Claimed], token: Token) -> None:
         """Start one call for each message; returns at once.
@@ -81,31 +74,13 @@ class RequestsTransport:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the transport is closed: make a new one")
-            self._in_flight += len(messages)
+            self._started(len(messages))
             while len(self._lines) < min(self._capacity, self._in_flight):
                 self._lines.append(line := self._new_line())
                 name = f"gateway-{len(self._lines)}"
                 threading.Thread(target=self._carry, args=(line,), name=name, daemon=True).start()
         for message in messages:
             self._inbox.put((message, token))
-
-    def finished(self, *, wait: timedelta) -> list[Sent]:
-        """Return the calls that have completed, in the order in which they did.
-
-        Waits for the first one at the most ``wait``, also when nothing is under way, so it can be a pump's only sleep.
-        """
-        sents: list[Sent] = []
-        seconds = wait.total_seconds()
-        try:
-            sents.append(self._done.get(timeout=seconds) if seconds > 0 else self._done.get_nowait())
-            while True:
-                sents.append(self._done.get_nowait())
-        except Empty:
-            pass
-        if sents:
-            with self._lock:
-                self._in_flight -= len(sents)
-        return sents
 
     def probe(self, token: Token) -> Outcome:
         """Ask the API whether it works and takes the token, over a connection of its own, without sending anything."""
@@ -128,7 +103,7 @@ class RequestsTransport:
         try:
             while True:
                 if (waiting := self._inbox.get_nowait()) is not None:
-                    self._done.put(self._sent(*waiting, line=None))
+                    self._done(self._sent(*waiting, line=None))
         except Empty:
             pass
         for line in lines:
@@ -147,12 +122,12 @@ class RequestsTransport:
     def _carry(self, line: Line) -> None:
         """Work as one of the threads until the transport closes."""
         while (work := self._inbox.get()) is not None:
-            self._done.put(self._sent(*work, line=None if self._closed else line))
+            self._done(self._sent(*work, line=None if self._closed else line))
         line.close()
 
     def _sent(self, message: Claimed, token: Token, *, line: Line | None) -> Sent:
         started_at, started = self._clock.now(), self._clock.monotonic()
-        outcome = outcome_of_fault(_CLOSED) if line is None else self._outcome(message, token, line)
+        outcome = outcome_of_fault(CLOSED) if line is None else self._outcome(message, token, line)
         latency = timedelta(seconds=self._clock.monotonic() - started)
         return Sent(
             message=message,
@@ -168,46 +143,13 @@ class RequestsTransport:
         try:
             lease_left = message.lease_expires_at - self._clock.now()
             if lease_left <= timedelta(0):
-                return outcome_of_fault(_LEASE_OVER)
+                return outcome_of_fault(LEASE_OVER)
             request = send_request(self._endpoints[message.channel], message, token)
             bytes_left = True  # from here it is the line that knows, and it never raises
             answer = line.exchange(request, leave_within=lease_left)
-            return outcome_of(answer, now=self._clock.now(), private=_private(message, token))
+            return outcome_of(answer, now=self._clock.now(), private=private_of(message, token))
         except Exception as error:
             log.error("call_failed_unexpectedly", message=str(message.id), error=type(error).__name__)
             return outcome_of_fault(
                 Fault(kind=FaultKind.UNEXPECTED, bytes_left=bytes_left, detail=type(error).__name__)
             )
-
-
-_LEASE_OVER = Fault(
-    kind=FaultKind.LEASE_OVER, bytes_left=False, detail="its lease ran out while it waited for a thread"
-)
-_CLOSED = Fault(kind=FaultKind.CLOSED, bytes_left=False, detail="the transport was closed before the call began")
-
-
-def _private(message: Claimed, token: Token) -> Private:
-    text = message.body if message.gift is None else message.gift.note
-    return Private(recipient=message.recipient, text=text or "", secret=token.value)
-
-
-def _checked_base_url(base_url: str) -> str:
-    prepared = PreparedRequest()
-    try:
-        prepared.prepare_url(base_url, None)
-    except RequestException:
-        prepared.url = None
-    if not prepared.url or urlsplit(prepared.url).scheme not in ("http", "https"):
-        raise SettingsError(f"DISPATCHER_API_BASE_URL: {base_url!r} is not a URL; write it as https://api.example.com")
-    return prepared.url.rstrip("/")
-
-
-def _checked_proxy(proxy: str | None) -> str | None:
-    if not proxy:
-        return None
-    if urlsplit(proxy).scheme not in ("http", "https") or not urlsplit(proxy).hostname:
-        # Its text may hold a password, so it is not repeated.
-        raise SettingsError(
-            "DISPATCHER_PROXY: only HTTP proxies can be used; write it as http://proxy.example.com:3128"
-        )
-    return proxy

@@ -16,6 +16,7 @@ from dispatcher.domain.identity import LeaseToken, MessageId, uuid7
 from dispatcher.domain.message import Channel, GiftContent, Priority
 from dispatcher.domain.recipient import Recipient
 from dispatcher.gateway import RequestsTransport, gift_endpoint, sms_endpoint
+from dispatcher.gateway.aiohttp_transport import AiohttpTransport
 from dispatcher.ports import Token, Transport
 
 NUMBER = "+61491570006"
@@ -67,17 +68,24 @@ def gift(note: str = NOTE, amount: str = "25.00") -> Claimed:
 
 
 def requests_transport(base_url: str, **settings: Any) -> Transport:
-    given: dict[str, Any] = {
+    return RequestsTransport(base_url=base_url, **(_given() | settings))
+
+
+def aiohttp_transport(base_url: str, **settings: Any) -> Transport:
+    return AiohttpTransport(base_url=base_url, **(_given() | settings))
+
+
+def _given() -> dict[str, Any]:
+    return {
         "endpoints": ENDPOINTS,
         "capacity": 4,
         "connect_timeout": timedelta(seconds=0.4),
         "read_timeout": timedelta(seconds=0.4),
         "clock": SystemClock(),
     }
-    return RequestsTransport(base_url=base_url, **(given | settings))
 
 
-TRANSPORTS: list[Callable[..., Transport]] = [requests_transport]
+TRANSPORTS: list[Callable[..., Transport]] = [requests_transport, aiohttp_transport]
 """Every transport; a new one joins the whole suite by joining this list."""
 
 

@@ -221,6 +221,20 @@ class TestKeptConnections:
                 time.sleep(0.02)
         assert len(api.received) == 3
 
+    def test_on_which_something_came_while_they_rested_are_dropped(self, connect: Connect) -> None:
+        def chatty(peer: Peer) -> None:
+            while peer.receive() is not None:
+                peer.send(answer())
+                time.sleep(0.03)
+                peer.send(answer(400))
+
+        with Stand(chatty) as api:
+            transport = connect(api.url)
+            for _ in range(3):
+                assert send(transport).outcome.kind is OutcomeKind.ACCEPTED
+                time.sleep(0.08)
+        assert (api.connections, len(api.received)) == (3, 3)
+
 
 def test_a_mark_does_not_outlive_its_call(connect: Connect) -> None:
     """A fault before the first byte is not sent, even right after a call on the same thread whose bytes had left."""

@@ -57,7 +57,9 @@ def test_enqueued_in_the_applications_own_transaction(system: System, engine: En
     assert str(lost.id) not in system.carried_out()
 
 
-def test_a_burst_through_a_misbehaving_api_ends_with_books_that_balance(system: System) -> None:
+@pytest.mark.parametrize("transport", ["requests", "aiohttp"])
+def test_a_burst_through_a_misbehaving_api_ends_with_books_that_balance(system: System, transport: str) -> None:
+    system.environment["DISPATCHER_TRANSPORT"] = transport
     for action, share in (("hang_after_accepting", 0.02), ("cut_after_accepting", 0.03), ("cut", 0.02)):
         system.sandbox.fault(path="*", action=action, probability=share)
     system.sandbox.fault(path="*", action="status", status=503, probability=0.05)
@@ -78,7 +80,11 @@ def test_a_burst_through_a_misbehaving_api_ends_with_books_that_balance(system: 
     assert counts[State.IN_DOUBT] > 0, "the faults must have left some gift in doubt"
 
 
-def test_invariant_1_nothing_is_lost_when_redis_is_flushed_and_a_worker_killed_in_mid_burst(system: System) -> None:
+@pytest.mark.parametrize("transport", ["requests", "aiohttp"])
+def test_invariant_1_nothing_is_lost_when_redis_is_flushed_and_a_worker_killed_in_mid_burst(
+    system: System, transport: str
+) -> None:
+    system.environment["DISPATCHER_TRANSPORT"] = transport
     system.sandbox.settings(latency_ms=60)
     doomed = system.worker(CONCURRENCY="16")
     system.clock()
@@ -98,7 +104,9 @@ def test_invariant_1_nothing_is_lost_when_redis_is_flushed_and_a_worker_killed_i
     assert counts[State.IN_DOUBT] <= 32, "only what was truly in flight may be in doubt"
 
 
-def test_a_warm_stop_leaves_nothing_in_flight_unaccounted_for(system: System) -> None:
+@pytest.mark.parametrize("transport", ["requests", "aiohttp"])
+def test_a_warm_stop_leaves_nothing_in_flight_unaccounted_for(system: System, transport: str) -> None:
+    system.environment["DISPATCHER_TRANSPORT"] = transport
     system.sandbox.settings(latency_ms=300)
     worker = system.worker(CONCURRENCY="16")
     with system.client() as client:
