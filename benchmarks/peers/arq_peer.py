@@ -1,0 +1,44 @@
+"""Arq: `arq benchmarks.peers.arq_peer.WorkerSettings`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+from arq import create_pool
+from arq.connections import RedisSettings
+
+from benchmarks.peers.job import IN_FLIGHT, REDIS, Looped
+
+
+async def send(context: dict[str, Any], message: int) -> None:
+    """Send one message."""
+    await context["job"].send(message)
+
+
+async def _startup(context: dict[str, Any]) -> None:
+    context["job"] = Looped()
+    await context["job"].open()
+
+
+class WorkerSettings:
+    """As arq's documentation has it; results are not kept."""
+
+    functions: ClassVar = [send]
+    on_startup = _startup
+    redis_settings = RedisSettings.from_dsn(REDIS or "redis://localhost")
+    max_jobs = IN_FLIGHT
+    keep_result = 0
+    poll_delay = 0.05
+
+
+def enqueue(messages: list[int]) -> None:
+    """Queue a task for each message."""
+
+    async def run() -> None:
+        pool = await create_pool(WorkerSettings.redis_settings)
+        for start in range(0, len(messages), 200):
+            await asyncio.gather(*(pool.enqueue_job("send", message) for message in messages[start : start + 200]))
+        await pool.close()
+
+    asyncio.run(run())
