@@ -28,7 +28,7 @@ from benchmarks.peers.driver import peer
 from dispatcher import Dispatcher, Sms
 from dispatcher.ledger import make_engine
 
-IN_FLIGHT = 256
+IN_FLIGHT = 512
 
 
 def ours(transport: str, processes: int) -> Callable[[Bench], Figure]:
@@ -46,7 +46,7 @@ def ours(transport: str, processes: int) -> Callable[[Bench], Figure]:
             "DISPATCHER_CONCURRENCY": str(IN_FLIGHT),
             "DISPATCHER_PROCESSES": str(processes),
             "DISPATCHER_TRANSPORT": transport,
-            "DISPATCHER_LOG_LEVEL": "warning",
+            "DISPATCHER_LOG_LEVEL": "WARNING",
         }
         engine = make_engine(bench.ledger)
         with engine.begin() as connection:

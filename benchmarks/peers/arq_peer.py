@@ -37,8 +37,8 @@ def enqueue(messages: list[int]) -> None:
 
     async def run() -> None:
         pool = await create_pool(WorkerSettings.redis_settings)
-        for start in range(0, len(messages), 200):
-            await asyncio.gather(*(pool.enqueue_job("send", message) for message in messages[start : start + 200]))
+        for start in range(0, len(messages), 50):
+            await asyncio.gather(*(pool.enqueue_job("send", message) for message in messages[start : start + 50]))
         await pool.close()
 
     asyncio.run(run())
