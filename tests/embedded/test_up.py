@@ -118,11 +118,22 @@ def test_a_ledger_and_an_api_that_are_set_are_used_and_the_ledger_migrated(home:
         assert values["DISPATCHER_API_BASE_URL"] == "http://127.0.0.1:9"
         assert not [command for command in living(home).values() if "dispatcher.sandbox" in command]
         assert not (home / "ledger.db").exists()
+        screen = told(up, until="In another terminal")  # the file comes first, and what it tells a moment later
         up.send_signal(signal.SIGINT)
-        screen, _ = up.communicate(timeout=20)
+        screen += up.communicate(timeout=20)[0]
         assert "migrated to" in screen
         assert "my-own-secret" not in screen
     make_engine(elsewhere).dispose()
+
+
+def told(up: subprocess.Popen[str], *, until: str) -> str:
+    """Read what it tells up to the line that has these words."""
+    assert up.stdout is not None
+    lines: list[str] = []
+    while not lines or until not in lines[-1]:
+        lines.append(up.stdout.readline())
+        assert lines[-1], "it ended before it told that"
+    return "".join(lines)
 
 
 def test_an_api_without_credentials_is_refused_in_a_sentence(home: Path) -> None:
