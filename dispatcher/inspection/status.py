@@ -49,7 +49,7 @@ def read_status(books: Books, limiter: Limiter, tokens: TokenSource | None, cloc
     :raises LedgerUnavailable: without the ledger there is nothing to show.
     """
     now = clock.now()
-    tallies, waiting = books.tallies(), books.oldest_waiting(now=now)
+    tallies, waiting = books.tallies(put_away=False), books.oldest_waiting(now=now)
     limits, token, problem = _limits(limiter, tokens)
     return Status(
         at=now,

@@ -61,10 +61,10 @@ class Books:
         with reading(self.engine) as connection:
             return queries.list_messages(connection, chosen, limit=limit, before=before)
 
-    def tallies(self) -> list[queries.Tally]:
-        """Count messages by channel, priority and state."""
+    def tallies(self, *, put_away: bool = True) -> list[queries.Tally]:
+        """Count messages by channel, priority and state; ``put_away`` says whether those that were discarded count."""
         with reading(self.engine) as connection:
-            return queries.tallies(connection)
+            return queries.tallies(connection, put_away=put_away)
 
     def oldest_waiting(self, *, now: datetime) -> list[queries.Waiting]:
         """Return since when the oldest due message of each channel and priority has been waiting."""

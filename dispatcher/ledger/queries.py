@@ -186,10 +186,11 @@ def audit_trail(connection: Connection, *, subject: str | None, limit: int, befo
     return [AuditEntry(**row._mapping) for row in connection.execute(statement)]
 
 
-def tallies(connection: Connection) -> list[Tally]:
-    """Count messages by channel, priority and state."""
+def tallies(connection: Connection, *, put_away: bool) -> list[Tally]:
+    """Count messages by channel, priority and state; ``put_away`` says whether those that somebody discarded count."""
     by = (MessageRow.channel, MessageRow.priority, MessageRow.state)
-    rows = connection.execute(select(*by, func.count()).group_by(*by).order_by(*by))
+    statement = select(*by, func.count()).group_by(*by).order_by(*by)
+    rows = connection.execute(statement if put_away else statement.where(MessageRow.discarded_at.is_(None)))
     return [
         Tally(channel=Channel(channel), priority=Priority(priority), state=State(state), count=count)
         for channel, priority, state, count in rows

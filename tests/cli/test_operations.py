@@ -129,3 +129,11 @@ def test_the_audit_trail_is_shown_newest_first(offline: Shell) -> None:
         "reason 1",
         "reason 0",
     ]
+
+
+def test_what_was_put_away_needs_nobody(shell: Shell, sandbox: SandboxControl) -> None:
+    die(shell, sandbox, 2)
+    assert "2 dead" in shell("status").out
+    assert shell("dead", "discard", "--all", "--yes", "--reason", "old list").code == 0
+    assert "Nothing needs a person." in shell("status").out
+    assert shell("status", "--json").json["needs_a_person"]["dead"] == 0
