@@ -9,14 +9,10 @@ import random
 import shutil
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -26,11 +22,11 @@ from dispatcher.domain.operation import Deed, Pace
 from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.ledger import By, migrate
 from dispatcher.settings import load_settings
-from dispatcher.web import make_web
 from dispatcher.wiring import Services
 from tests.campaigns.making import numbers
 from tests.making import new_id, outcome, settled, wish
 from tests.servers import running_valkey
+from tests.web.conftest import serve
 
 PICTURES = Path(__file__).parent / "pictures"
 FAULTS = (
@@ -67,14 +63,13 @@ def main() -> None:
             "new_campaign": "/campaigns/new",
             "audit": "/audit",
         }
-        with served(services) as url, sync_playwright() as playwright:
+        with contextmanager(serve)(services) as url, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             for name, path in paths.items():
                 shoot(page, url + path, name)
             report(page, url, Path(folder))
             browser.close()
-        services.close()
 
 
 def an_hour(services: Services, dice: random.Random) -> None:
@@ -167,18 +162,6 @@ def shoot(page: Page, url: str | None, name: str) -> None:
         page.goto(url)
     page.screenshot(path=str(PICTURES / f"{name}.png"))
     print(name)
-
-
-@contextmanager
-def served(services: Services) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(make_web(services), port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
 
 
 if __name__ == "__main__":

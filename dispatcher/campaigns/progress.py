@@ -75,16 +75,15 @@ def read_many(campaigns: Sequence[Campaign], books: CampaignBooks, *, now: datet
 
 def _counted(campaign: Campaign, books: CampaignBooks, *, now: datetime, lately: bool) -> Progress:
     kept = campaign.counted(now=now)
-    fresh = kept is not None and (campaign.state.over or now - kept.at < LATELY)
-    counts = kept.states if lately and fresh and kept is not None else books.counted(campaign.id)
+    usable = kept if lately and kept is not None and (campaign.state.over or now - kept.at < LATELY) else None
     progress = Progress(
         campaign=campaign,
         at=now,
-        counts=counts,
+        counts=books.counted(campaign.id) if usable is None else usable.states,
         rate_now=0.0 if kept is None or campaign.state.over else kept.per_second,
         finishes_at=None,
         failures=(),
-        counted_at=kept.at if lately and fresh and kept is not None else now,
+        counted_at=now if usable is None else usable.at,
     )
     if campaign.state is not CampaignState.RUNNING or not progress.waiting or not progress.rate_now or kept is None:
         return progress

@@ -234,15 +234,7 @@ async def _answer(response: ClientResponse, call: Call) -> Answer:
         call.heard.heard = b""
     if not complete:
         response.close()
-    headers = response.headers
-    return Answer(
-        status=response.status,
-        retry_after=headers.get("Retry-After"),
-        date=headers.get("Date"),
-        location=headers.get("Location"),
-        body=b"".join(parts)[:ANSWER_CAP],
-        complete=complete,
-    )
+    return Answer.heard(response.status, response.headers, b"".join(parts)[:ANSWER_CAP], complete=complete)
 
 
 def _fault(error: BaseException, call: Call) -> Fault:

@@ -8,11 +8,12 @@ of the exception: no byte left means that nothing can have happened; one byte le
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, assert_never
+from typing import Any, Self, assert_never
 from urllib.parse import urlsplit
 
 import orjson
@@ -36,6 +37,21 @@ class Answer:
     body: bytes = field(default=b"", repr=False)
     complete: bool = True
     """False if the body (or a header) was cut, stalled or too long to be read to its end."""
+
+    @classmethod
+    def heard(cls, status: int, headers: Mapping[str, str], body: bytes, *, complete: bool) -> Self:
+        """Return an answer whose head came whole.
+
+        :param headers: found whatever their letters' case.
+        """
+        return cls(
+            status=status,
+            retry_after=headers.get("Retry-After"),
+            date=headers.get("Date"),
+            location=headers.get("Location"),
+            body=body,
+            complete=complete,
+        )
 
 
 class FaultKind(StrEnum):

@@ -158,15 +158,7 @@ def _system_words(causes: list[BaseException]) -> str:
 
 def _answer(raw: Any) -> Answer:
     body, complete = _body(raw)
-    headers = raw.headers
-    return Answer(
-        status=raw.status,
-        retry_after=headers.get("retry-after"),
-        date=headers.get("date"),
-        location=headers.get("location"),
-        body=body,
-        complete=complete,
-    )
+    return Answer.heard(raw.status, raw.headers, body, complete=complete)
 
 
 def _body(raw: Any) -> tuple[bytes, bool]:

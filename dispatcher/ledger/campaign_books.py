@@ -121,11 +121,6 @@ class CampaignBooks:
         with reading(self.engine) as connection:
             return after_campaigns.failures(connection, campaign, limit=limit)
 
-    def waiting_by_zones(self, campaign: UUID) -> dict[str, int]:
-        """Count what is queued, by the time zones of the numbers."""
-        with reading(self.engine) as connection:
-            return counts.waiting_by_zones(connection, campaign)
-
     def deliveries(self, campaign: UUID) -> Iterator[Delivery]:
         """Yield who got it and who did not, by number."""
         return after_campaigns.deliveries(self.engine, campaign)
