@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import timedelta
 
@@ -17,44 +17,19 @@ from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome
 from dispatcher.gateway.aio_line import AsyncLine, async_tls_context
 from dispatcher.gateway.classify import CLOSED, LEASE_OVER, Fault, FaultKind, outcome_of, outcome_of_fault
-from dispatcher.gateway.endpoints import Endpoint, probe_request, send_request
+from dispatcher.gateway.endpoints import probe_request, send_request
 from dispatcher.gateway.handing_back import HandingBack
 from dispatcher.gateway.redact import Private, private_of
-from dispatcher.gateway.urls import checked_base_url, checked_proxy
-from dispatcher.ports import Clock, Token
+from dispatcher.ports import Token
 
 log = structlog.get_logger(__name__)
 
 
 class AiohttpTransport(HandingBack):
-    """A ``Transport`` whose calls share one thread; see ``RequestsTransport`` for what the settings mean.
+    """A ``Transport`` whose calls share one thread."""
 
-    :raises SettingsError: the base URL, proxy or bundle cannot be used.
-    """
-
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        endpoints: Mapping[Channel, Endpoint],
-        capacity: int,
-        connect_timeout: timedelta,
-        read_timeout: timedelta,
-        clock: Clock,
-        proxy: str | None = None,
-        ca_bundle: str | None = None,
-        probe_path: str = "/test-oauth2",
-    ) -> None:
-        super().__init__()
-        self._base_url = checked_base_url(base_url)
-        self._endpoints = endpoints
-        self._capacity = capacity
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
-        self._clock = clock
-        self._proxy = checked_proxy(proxy)
+    def _prepare(self, ca_bundle: str | None) -> None:
         self._tls: ssl.SSLContext = async_tls_context(ca_bundle)
-        self._probe_path = probe_path
         self._waiting: deque[tuple[Claimed, Token]] = deque()
         self._lines: dict[Channel, AsyncLine] = {}
         self._calls: set[asyncio.Task[None]] = set()

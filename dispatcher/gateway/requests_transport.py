@@ -3,64 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 
 import structlog
 
 from dispatcher.domain.attempt import Claimed, Sent
-from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome
 from dispatcher.gateway.classify import CLOSED, LEASE_OVER, Fault, FaultKind, outcome_of, outcome_of_fault
 from dispatcher.gateway.connection import tls_context
-from dispatcher.gateway.endpoints import Endpoint, probe_request, send_request
+from dispatcher.gateway.endpoints import probe_request, send_request
 from dispatcher.gateway.handing_back import HandingBack
 from dispatcher.gateway.line import Line
 from dispatcher.gateway.redact import Private, private_of
-from dispatcher.gateway.urls import checked_base_url, checked_proxy
-from dispatcher.ports import Clock, Token
+from dispatcher.ports import Token
 
 log = structlog.get_logger(__name__)
 
 
 class RequestsTransport(HandingBack):
-    """A ``Transport`` that blocks one thread per call under way.
+    """A ``Transport`` that blocks one thread per call under way; threads are made as they are needed."""
 
-    :param base_url: of the API, e.g. ``https://api.example.com``; a path in it is kept.
-    :param endpoints: how each channel is sent.
-    :param capacity: the most calls under way at once; more wait their turn. Threads are made as they are needed.
-    :param connect_timeout: for the name, TCP, a proxy and TLS together.
-    :param read_timeout: from the request's first byte to the answer's last.
-    :param proxy: URL of an HTTP proxy; the environment's are never used.
-    :param ca_bundle: file or folder of CA certificates instead of the public ones.
-    :param probe_path: path that answers whether a token works.
-    :raises SettingsError: the base URL, proxy or bundle cannot be used.
-    """
-
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        endpoints: Mapping[Channel, Endpoint],
-        capacity: int,
-        connect_timeout: timedelta,
-        read_timeout: timedelta,
-        clock: Clock,
-        proxy: str | None = None,
-        ca_bundle: str | None = None,
-        probe_path: str = "/test-oauth2",
-    ) -> None:
-        super().__init__()
-        self._base_url = checked_base_url(base_url)
-        self._endpoints = endpoints
-        self._capacity = capacity
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
-        self._clock = clock
-        self._proxy = checked_proxy(proxy)
+    def _prepare(self, ca_bundle: str | None) -> None:
         self._tls = tls_context(ca_bundle)
-        self._probe_path = probe_path
         self._inbox: SimpleQueue[tuple[Claimed, Token] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._lines: list[Line] = []
