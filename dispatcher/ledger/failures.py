@@ -74,7 +74,7 @@ def groups(connection: Connection, query: Query, *, limit: int, among: Sequence[
 
     :param among: all that match, if they are known already.
     """
-    chosen = given_up_of(query, connection.dialect.name) if among is None else [MessageRow.id.in_(among), given_up()]
+    chosen = [MessageRow.id.in_(among), given_up()] if among is not None else _all_of(query, connection.dialect.name)
     by = (MessageRow.channel, MessageRow.last_outcome, MessageRow.last_status, MessageRow.failure)
     rows = connection.execute(
         select(
@@ -114,6 +114,10 @@ def given_up() -> ColumnElement[bool]:
 def given_up_of(query: Query, dialect: str) -> list[ColumnElement[bool]]:
     """Return what must hold of the dead and expired messages that match and that nobody has put away."""
     return [*conditions(query, dialect, within=GIVEN_UP), MessageRow.discarded_at.is_(None)]
+
+
+def _all_of(query: Query, dialect: str) -> list[ColumnElement[bool]]:
+    return [*conditions(query, dialect, within=GIVEN_UP, words_first=True), MessageRow.discarded_at.is_(None)]
 
 
 def guarded() -> ColumnElement[bool]:
@@ -173,7 +177,7 @@ def foresee(connection: Connection, query: Query, ids: Sequence[UUID], *, replay
     money: dict[tuple[str, str], dict[str, Decimal]] = {}
     left_out: Counter[str] = Counter()
     for each in passes:
-        for row in connection.execute(each.where(*named, *given_up_of(query, connection.dialect.name))):
+        for row in connection.execute(each.where(*named, *_all_of(query, connection.dialect.name))):
             count = row._mapping["count"]
             if row.guarded:
                 left_out["a gift that may have been carried out"] += count

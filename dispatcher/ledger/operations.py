@@ -20,7 +20,7 @@ from dispatcher.domain.message import Channel
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.counts import recount_again
-from dispatcher.ledger.tables import AuditRow, CampaignRow, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import LONGEST_ERROR, AuditRow, CampaignRow, GiftGuardRow, MessageRow
 
 REPLAYABLE = (State.DEAD, State.EXPIRED, State.CANCELLED)
 
@@ -57,7 +57,8 @@ def cancel(connection: Connection, message_id: UUID, by: By) -> None:
     :raises MessageNotFound: no message has this id.
     :raises TransitionRefused: it is not queued any more.
     """
-    changes = {"state": State.CANCELLED.value, "updated_at": by.now, "last_error": by.reason or "called off"}
+    why = (by.reason or "called off")[:LONGEST_ERROR]
+    changes = {"state": State.CANCELLED.value, "updated_at": by.now, "last_error": why}
     if not _change(connection, message_id, (State.QUEUED,), changes):
         raise _refused(connection, message_id, "cancelled", "only queued messages can be called off")
     recount_again(connection, message_id)

@@ -65,11 +65,15 @@ _COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
 }
 
 
-def conditions(query: Query, dialect: str, *, within: Collection[State] | None = None) -> list[ColumnElement[bool]]:
+def conditions(
+    query: Query, dialect: str, *, within: Collection[State] | None = None, words_first: bool = False
+) -> list[ColumnElement[bool]]:
     """Return what must hold of a message for the query to match it.
 
     :param within: of these states only. All that is said of states becomes one condition: a database that reads two
         of them for one column believes that next to nothing is left, and chooses its indexes by that.
+    :param words_first: look for words in their own index before anything else: for what reads all that match, and has
+        another index with all it needs but the words.
     """
     allowed = [query.states, within, TROUBLED if any(_is_text(term) for term in query.terms) else None]
     known = [frozenset(each) for each in allowed if each is not None]
@@ -81,6 +85,10 @@ def conditions(query: Query, dialect: str, *, within: Collection[State] | None =
         if term.field == "state" and not term.negated:
             continue
         condition = _condition(term, dialect)
+        if words_first and _is_text(term):
+            # Materialized, because PostgreSQL would take a plain subquery on the same table out again.
+            said = select(MessageRow.id).where(*found[:1], condition).cte().prefix_with("MATERIALIZED")
+            condition = MessageRow.id.in_(select(said.c.id))
         found.append(not_(func.coalesce(condition, false())) if term.negated else condition)
     return found
 

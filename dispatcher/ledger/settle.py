@@ -20,7 +20,7 @@ from dispatcher.domain.identity import MessageId
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger import minutes
-from dispatcher.ledger.tables import AttemptRow, MessageRow
+from dispatcher.ledger.tables import LONGEST_ERROR, AttemptRow, MessageRow
 from dispatcher.ledger.types import as_text
 
 
@@ -128,7 +128,7 @@ def _as_json(settlement: Settlement) -> dict[str, Any]:
 def _in_words(settlement: Settlement) -> str:
     outcome = settlement.outcome
     parts = (str(outcome.http_status) if outcome.http_status else None, outcome.error, outcome.error_description)
-    return " ".join(part for part in parts if part) or outcome.kind.value
+    return " ".join(part for part in parts if part)[:LONGEST_ERROR] or outcome.kind.value
 
 
 def _as_uuid(value: object) -> UUID:

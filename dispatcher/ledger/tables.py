@@ -48,6 +48,8 @@ def one_of(
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+LONGEST_ERROR = 500
+"""Characters of ``last_error``: an index has it, and PostgreSQL takes no more than 2,704 bytes into an entry."""
 _RARE = "state IN ('in_doubt', 'dead', 'expired', 'cancelled', 'suppressed', 'undelivered')"
 
 
@@ -177,10 +179,13 @@ class MessageRow(Base):
             postgresql_where=text(_GIVEN_UP),
             sqlite_where=text(_GIVEN_UP),
         ),
+        # Has the words that are looked for, so that a text is searched in the index alone.
         Index(
             "ix_dispatcher_messages_rare",
             "state",
             "id",
+            "last_error",
+            "discarded_at",
             postgresql_where=text(_RARE),
             sqlite_where=text(_RARE),
         ),

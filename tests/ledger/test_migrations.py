@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, inspect, text
 
 from dispatcher.domain.errors import LedgerOutdated
-from dispatcher.ledger import current, head, make_engine, migrate, require_head
+from dispatcher.ledger import Books, current, head, make_engine, migrate, require_head
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.schema import _config
+from dispatcher.testing import FakeClock
+from tests.making import sms
 
 
 def test_migrations_go_up_down_and_up_and_match_the_models(engine: Engine) -> None:
@@ -24,6 +27,19 @@ def test_migrations_go_up_down_and_up_and_match_the_models(engine: Engine) -> No
     with transaction(engine) as connection:
         config.attributes["connection"] = connection
         command.check(config)
+
+
+def test_words_too_long_for_their_index_are_cut_when_it_comes(engine: Engine, books: Books, clock: FakeClock) -> None:
+    migrate(engine, target="0004")
+    books.enqueue([sms(clock.now())], source="test")
+    dice = random.Random(1)
+    words = "".join(chr(dice.randint(0x20000, 0x2A6DF)) for _ in range(2000))
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE dispatcher_messages SET state = 'dead', last_error = :words"), {"words": words})
+    migrate(engine)
+    with engine.connect() as connection:
+        kept = connection.execute(text("SELECT last_error FROM dispatcher_messages")).scalar_one()
+    assert kept == words[:500]
 
 
 def test_every_name_in_the_database_has_the_prefix(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 
 import pytest
@@ -58,6 +59,20 @@ def test_a_batch_settles_at_once_each_message_by_its_own_outcome(
     states = [books.message(each.id).state for each in (one, two, three)]
     assert states == [State.ACCEPTED, State.DEAD, State.QUEUED]
     assert books.message(three.id).due_at > clock.now()
+
+
+def test_the_longest_error_in_the_widest_characters_can_be_recorded_and_is_found(
+    books: Books, ledger: SqlLedger, clock: FakeClock
+) -> None:
+    """The index that searches for words has them all, and PostgreSQL refuses entries of more than 2,704 bytes."""
+    held = claim(books, ledger, clock, sms(clock.now()))
+    dice = random.Random(1)
+    words = "".join(chr(dice.randint(0x20000, 0x2A6DF)) for _ in range(500))  # four bytes each, and nothing repeats
+    refused = outcome(OutcomeKind.REJECTED, http_status=400, error="x" * 100, error_description=words)
+    ledger.settle([settled(held, refused, clock.now())])
+    message, attempts, _ = books.story(held.id)
+    assert (message.state, attempts[0].error_description) == (State.DEAD, words)
+    assert message.last_error == f"400 {'x' * 100} {words}"[:500]
 
 
 def test_settling_the_same_answer_again_changes_nothing(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
