@@ -14,7 +14,9 @@ from typing import ClassVar
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 KEY = re.compile(rb"idempotency-key: *([^\r]+)", re.IGNORECASE)
-TOKEN = json.dumps({"access_token": "t" * 40, "token_type": "Bearer", "expires_in": 3600, "scope": "write"}).encode()
+TOKEN = json.dumps(
+    {"access_token": "t" * 40, "token_type": "Bearer", "expires_in": 3600, "scope": "write gifting:send"}
+).encode()
 
 
 class Api(asyncio.Protocol):

@@ -28,7 +28,7 @@ from benchmarks.peers.driver import peer
 from dispatcher import Dispatcher, Sms
 from dispatcher.ledger import make_engine
 
-IN_FLIGHT = 512
+IN_FLIGHT = int(__import__("os").environ.get("IF", "512"))
 
 
 def ours(transport: str, processes: int) -> Callable[[Bench], Figure]:

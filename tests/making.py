@@ -12,6 +12,7 @@ from dispatcher.domain.identity import AttemptId, uuid7
 from dispatcher.domain.message import Channel, Gift, Intake, NewMessage, Priority, Sms, check_message
 from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, decide
+from dispatcher.ledger.enqueue import gift_to_json
 from dispatcher.ports import ClaimRequest
 
 NUMBER = "+61491570006"
@@ -42,6 +43,29 @@ def gift(now: datetime, key: str | None = None, **changes: Any) -> NewMessage:
         **changes,
     )
     return check_message(request, id=new_id(now), now=now, intake=Intake())
+
+
+def row(message: NewMessage, **changes: object) -> dict[str, object]:
+    """Write a message as a row that a test may bend before it inserts it itself."""
+    return {
+        "id": message.id,
+        "channel": message.channel.value,
+        "priority": message.priority.value,
+        "state": "queued",
+        "recipient": str(message.recipient),
+        "body": message.body,
+        "gift": None if message.gift is None else gift_to_json(message.gift),
+        "idempotency_key": message.idempotency_key,
+        "fingerprint": message.fingerprint,
+        "tags": list(message.tags),
+        "source": "test",
+        "due_at": message.due_at,
+        "expires_at": message.expires_at,
+        "max_attempts": message.max_attempts,
+        "created_at": message.created_at,
+        "updated_at": message.created_at,
+        **changes,
+    }
 
 
 def wish(now: datetime, channel: Channel = Channel.SMS, count: int = 100, **changes: Any) -> ClaimRequest:

@@ -216,6 +216,8 @@ class Pump:
                 line.why = None
 
     def _wait(self) -> timedelta:
+        if self.transport.in_flight >= self.shape.capacity:
+            return PATIENCE  # there is no room for more before a call is over
         soonest = min(line.open_at for line in self.lines) - self.clock.monotonic()
         return timedelta(seconds=min(max(soonest, 0.0), PATIENCE.total_seconds()))
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from dispatcher.domain.attempt import Sent, Settlement, settlement
 from dispatcher.domain.errors import LedgerUnavailable
-from dispatcher.domain.identity import ENTROPY_BITS, AttemptId, uuid7
+from dispatcher.domain.identity import AttemptId, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.policy import Decision, Effect, Policy, decide
 from dispatcher.engine.spool import Spool
@@ -62,10 +63,13 @@ class Settling:
         """
         if not calls:
             return frozenset()
-        decided = [(call, self._decide(call)) for call in calls]
+        now = self.clock.now()
+        decided = [(call, self._decide(call, now)) for call in calls]
         self._tell_channels(decided)
+        ids = _new_ids(now, len(decided))
         batch = [
-            settlement(call, decision, attempt_id=self._new_id(), worker=self.worker) for call, decision in decided
+            settlement(call, decision, attempt_id=id_, worker=self.worker)
+            for id_, (call, decision) in zip(ids, decided, strict=True)
         ]
         began = self.clock.monotonic()
         try:
@@ -100,27 +104,29 @@ class Settling:
             log.warning("pause_failed", channel=channel.value, reason=str(away))
             self.meter.ledger_failed(LedgerCall.PAUSE)
 
-    def _decide(self, call: Sent) -> Decision:
-        policy = self.policies[call.message.channel]
-        return decide(policy, call.message, call.outcome, now=self.clock.now(), roll=self.roll())
+    def _decide(self, call: Sent, now: datetime) -> Decision:
+        return decide(self.policies[call.message.channel], call.message, call.outcome, now=now, roll=self.roll())
 
     def _tell_channels(self, decided: Sequence[tuple[Sent, Decision]]) -> None:
-        for channel in {call.message.channel for call, _ in decided}:
-            ours = [(call, decision) for call, decision in decided if call.message.channel is channel]
-            effects = [decision.effect for _, decision in ours]
+        by_channel: dict[Channel, list[tuple[Sent, Decision]]] = {}
+        for call, decision in decided:
+            by_channel.setdefault(call.message.channel, []).append((call, decision))
+        for channel, ours in by_channel.items():
+            effects = Counter(decision.effect for _, decision in ours)
+            notable = [] if effects[Effect.HEALTHY] == len(ours) else ours
             throttled = [
-                call.outcome.retry_after or SHORT_PAUSE for call, decision in ours if decision.effect is Effect.THROTTLE
+                call.outcome.retry_after or SHORT_PAUSE
+                for call, decision in notable
+                if decision.effect is Effect.THROTTLE
             ]
             # Said even when it says nothing: a half-open breaker waits for word of its one probe.
             report = ChannelReport(
-                healthy=effects.count(Effect.HEALTHY),
-                sick=effects.count(Effect.SICK),
-                throttled=max(throttled, default=None),
+                healthy=effects[Effect.HEALTHY], sick=effects[Effect.SICK], throttled=max(throttled, default=None)
             )
             self.limiter.report(channel, report)
-            for call in (call for call, decision in ours if decision.effect is Effect.RENEW_TOKEN):
+            for call in (call for call, decision in notable if decision.effect is Effect.RENEW_TOKEN):
                 self._renew_token(call)
-            for call in [call for call, decision in ours if decision.effect is Effect.PAUSE][:1]:
+            for call in [call for call, decision in notable if decision.effect is Effect.PAUSE][:1]:
                 self.pause(channel, _configuration_fault(call))
 
     def _renew_token(self, call: Sent) -> None:
@@ -154,9 +160,6 @@ class Settling:
             for each in batch:
                 self._settle_spooled([each])
 
-    def _new_id(self) -> AttemptId:
-        return AttemptId(uuid7(int(self.clock.now().timestamp() * 1000), secrets.randbits(ENTROPY_BITS)))
-
     def _log(self, batch: Sequence[Settlement], *, late: int) -> None:
         log.debug("settled", attempts=len(batch), late=late)
         for each in batch:
@@ -170,6 +173,15 @@ class Settling:
                     state=each.decision.state.value,
                     why=each.decision.why,
                 )
+
+
+def _new_ids(now: datetime, count: int) -> list[AttemptId]:
+    """Make ids for a batch, with one journey to the system's randomness."""
+    unix_ms, entropy, size = int(now.timestamp() * 1000), secrets.token_bytes(10 * count), 10
+    return [
+        AttemptId(uuid7(unix_ms, int.from_bytes(entropy[start : start + size])))
+        for start in range(0, size * count, size)
+    ]
 
 
 def _fresh_token_refused(call: Sent) -> bool:

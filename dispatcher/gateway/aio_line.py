@@ -3,6 +3,10 @@
 aiohttp's exceptions and timeouts do not tell these, as requests' do not (see ``wire``). Everything is marked at seams
 that asyncio and aiohttp call in the task of the call itself, so a context variable finds the call: the resolver, the
 moment TLS begins, the moment a connection is handed out, and the bytes that come in on it.
+
+Of aiohttp this uses the connections (names, TCP, TLS, proxies, keeping them) and the parser of answers. The request it
+writes itself, in one piece: aiohttp's session would build, check and merge for each what is the same for all of them,
+which costs more than everything else about a call.
 """
 
 from __future__ import annotations
@@ -16,12 +20,15 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from aiohttp import ClientRequest, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientRequest, ClientTimeout, StreamReader, TCPConnector
 from aiohttp.abc import ResolveResult
 from aiohttp.client_exceptions import ClientConnectorDNSError, ClientError, ServerDisconnectedError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.hdrs import HOST, PROXY_AUTHORIZATION
+from aiohttp.http_parser import RawResponseMessage
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from dispatcher.gateway.classify import Answer, Fault, FaultKind
 from dispatcher.gateway.connection import load_ca_bundle
@@ -116,7 +123,7 @@ class _Resolver(ThreadedResolver):
 
 
 class _Connector(TCPConnector):
-    """Hands connections out, and notes that the request leaves: aiohttp writes it next, waiting for nothing."""
+    """Hands connections out, and notes that the request leaves: it is written next, waiting for nothing."""
 
     def __init__(self, *, tls: ssl.SSLContext, max_idle: timedelta) -> None:
         super().__init__(
@@ -124,23 +131,30 @@ class _Connector(TCPConnector):
         )
         self._factory = partial(_Heard, loop=self._loop)  # type: ignore[assignment]
 
-    async def connect(self, req: ClientRequest, traces: Any, timeout: ClientTimeout) -> Connection:
-        call = _present.get()
-        assert call is not None  # noqa: S101 - set by whoever exchanges
+    async def take(self, request: ClientRequest, call: Call) -> Connection:
+        """Return a connection on which the request may be written at once; the call counts as having left."""
         call.phase = Phase.CONNECTING
         while True:
-            connection = await super().connect(req, traces, timeout)
+            connection = await self.connect(request, [], _NO_TIMEOUTS)
             heard = connection.protocol
             assert isinstance(heard, _Heard)  # noqa: S101 - the factory above makes no others
             if heard.heard:  # something came while it rested, which must not be taken for the next answer
                 connection.close()
                 continue
             try:
+                if not heard.is_connected():
+                    raise ConnectionResetError("the connection was closed as soon as it was there")
                 call.leave(heard, self._loop.time())
-            except TimeoutError:
+            except OSError:
                 connection.close()
                 raise
             return connection
+
+    async def _create_connection(self, req: ClientRequest, traces: Any, timeout: ClientTimeout) -> ResponseHandler:
+        call = _present.get()
+        assert call is not None  # noqa: S101 - set by whoever exchanges
+        call.deadline.reschedule(call.leave_by)  # until here nothing was waited for
+        return await super()._create_connection(req, traces, timeout)
 
     async def _create_proxy_connection(self, req: ClientRequest, traces: Any, timeout: ClientTimeout) -> Any:
         _mark(Phase.PROXY)
@@ -161,62 +175,86 @@ class AsyncLine:
         read_timeout: timedelta,
     ) -> None:
         self._base_url = base_url
-        self._proxy = proxy
         self._connect_timeout = connect_timeout.total_seconds()
         self._read_timeout = read_timeout.total_seconds()
-        self._session = ClientSession(
-            connector=_Connector(tls=tls, max_idle=max_idle),
-            cookie_jar=DummyCookieJar(),
-            timeout=_NO_TIMEOUTS,
-            trust_env=False,
-            raise_for_status=False,
-            read_bufsize=ANSWER_CAP,
+        self._loop = asyncio.get_running_loop()
+        self._connector = _Connector(tls=tls, max_idle=max_idle)
+        self._pattern = ClientRequest(
+            "POST", URL(base_url), loop=self._loop, proxy=None if proxy is None else URL(proxy)
         )
+        """Where all requests go, as the connector wants to know it."""
+        self._beginnings: dict[tuple[str, str], str] = {}
 
     async def exchange(self, request: Request, *, leave_within: timedelta | None = None) -> Answer | Fault:
         """Carry a request; takes ``connect_timeout + read_timeout`` at the most. Raises only if it is cancelled.
 
         :param leave_within: if no byte has left by then, none will.
         """
-        now = asyncio.get_running_loop().time()
         within = self._connect_timeout
         if leave_within is not None:
             within = min(within, leave_within.total_seconds())
-        deadline = asyncio.timeout_at(now + within)
-        call = Call(deadline, leave_by=now + within, read_timeout=self._read_timeout)
+        deadline = asyncio.timeout(None)
+        call = Call(deadline, leave_by=self._loop.time() + within, read_timeout=self._read_timeout)
         _present.set(call)
-        response: ClientResponse | None = None
+        connection: Connection | None = None
         try:
-            if not all(map(str.isprintable, request.headers.values())):
-                raise ValueError("a header holds what none may hold")  # aiohttp would say so too, but late
+            written = _as_bytes(request)
             async with deadline:
-                response = await self._session.request(
-                    request.method,
-                    self._base_url + request.path,
-                    data=request.body,
-                    headers=request.headers,
-                    proxy=self._proxy,
-                    allow_redirects=False,
-                )
-                return await _answer(response, call)
+                connection = await self._connector.take(self._pattern, call)
+                protocol = connection.protocol
+                assert protocol is not None and protocol.transport is not None  # noqa: S101, PT018 - just taken
+                protocol.set_response_params(read_until_eof=True, read_bufsize=ANSWER_CAP)
+                protocol.transport.write(self._beginning(request).encode() + written)
+                head, content = await _head(protocol)
+                return await _answer(head, content, connection, call)
         except (Exception, asyncio.CancelledError) as error:
             status = call.status
-            if response is not None:
-                response.close()
+            if connection is not None:
+                connection.close()
             if status is not None:
                 return Answer(status=status, complete=False)
             return _fault(error, call)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._connector.close()
+
+    def _beginning(self, request: Request) -> str:
+        """Return the request line and the headers that are the same each time; known once a connection is there."""
+        beginning = self._beginnings.get((request.method, request.path))
+        if beginning is None:
+            url, common = URL(self._base_url + request.path), self._pattern.headers
+            by_proxy = self._pattern.proxy is not None and not self._pattern.is_ssl()
+            beginning = f"{request.method} {url if by_proxy else url.raw_path_qs} HTTP/1.1\r\nHost: {common[HOST]}\r\n"
+            if by_proxy and PROXY_AUTHORIZATION in common:
+                beginning += f"{PROXY_AUTHORIZATION}: {common[PROXY_AUTHORIZATION]}\r\n"
+            self._beginnings[request.method, request.path] = beginning
+        return beginning
 
 
-async def _answer(response: ClientResponse, call: Call) -> Answer:
+def _as_bytes(request: Request) -> bytes:
+    """Return a request's own headers and its body, as they are written.
+
+    :raises ValueError: a header holds what none may hold.
+    """
+    headers = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
+    if not (headers.replace("\r\n", "").isprintable() and headers.count("\n") == len(request.headers)):
+        raise ValueError("a header holds what none may hold")
+    return headers.encode("ascii") + b"\r\n" + (request.body or b"")
+
+
+async def _head(protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamReader]:
+    """Wait for the head of an answer; interim ones (RFC 9110, section 15.2) are not the answer."""
+    while True:
+        head, content = await protocol.read()
+        if not 100 <= head.code < 200 or head.code == 101:
+            return head, content
+
+
+async def _answer(head: RawResponseMessage, content: StreamReader, connection: Connection, call: Call) -> Answer:
     """Read what comes of the body within the deadline. The connection is kept only if that is all."""
     parts: list[bytes] = []
     size, complete = 0, False
-    content = response.content
     try:
         while size <= ANSWER_CAP:
             part = await content.readany()
@@ -232,9 +270,11 @@ async def _answer(response: ClientResponse, call: Call) -> Answer:
             raise
     if call.heard is not None:
         call.heard.heard = b""
-    if not complete:
-        response.close()
-    return Answer.heard(response.status, response.headers, b"".join(parts)[:ANSWER_CAP], complete=complete)
+    if complete:
+        connection.release()
+    else:
+        connection.close()
+    return Answer.heard(head.code, head.headers, b"".join(parts)[:ANSWER_CAP], complete=complete)
 
 
 def _fault(error: BaseException, call: Call) -> Fault:

@@ -55,8 +55,9 @@ def redact(text: str, private: Private = NOTHING_PRIVATE) -> str:
     '{"to":"[number]","auth":"Bearer [hidden]"}'
     """
     text = _without(text, private.secret, mark=HIDDEN, block=6, least=8)
-    for pattern, replacement in _CREDENTIALS:
-        text = pattern.sub(replacement, text)
+    if _ANY_CREDENTIAL.search(text):
+        for pattern, replacement in _CREDENTIALS:
+            text = pattern.sub(replacement, text)
     if message := readable(private.text).strip():
         text = _without_message(text, message)
     if private.recipient:
@@ -73,6 +74,8 @@ _CREDENTIALS = (
     (re.compile(rf'(?i:("(?:{_NAMES}|token)"\s*:\s*))"(?:[^"\\]|\\.)*+(?:"|$)'), rf'\1"{HIDDEN}"'),
     (re.compile(rf"(?i:\b({_NAMES})(\s*=\s*))[^\s,;&\"'<>]+"), rf"\1\2{HIDDEN}"),
 )
+_ANY_CREDENTIAL = re.compile(r"bearer|basic|eyj|token|secret|assertion|key|authorization|password", re.IGNORECASE)
+"""Something that every one of them begins with or has in it: most answers have none, and are looked through once."""
 _DIGITS = re.compile(r"\d")
 _RUN_OF_DIGITS = re.compile(r"\+?\(?\d(?:[\s().\-/]{0,2}\d){3,}")
 

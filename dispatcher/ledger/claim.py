@@ -8,17 +8,20 @@ out is taken out here, at the last moment, and a campaign's own rate and budget 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import count
 from uuid import UUID
 
 import structlog
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Engine,
+    Integer,
     Row,
     Select,
     and_,
@@ -163,11 +166,21 @@ class _Lease:
     ) -> int:
         """Lease up to ``want`` messages of one lane and return how many; opted-out ones are taken out on the way."""
         leased = 0
+        leasing = _leasing(gift=self._request.channel is Channel.GIFT, of_campaign=campaign is not None)
+        given = {
+            "on_channel": self.channel,
+            "with_priority": priority.value,
+            "in_campaign": campaign,
+            "in_lane": lane,
+            "moment": self._request.now,
+            "lease": self._token,
+            "lease_ends": self._request.now + self._request.lease,
+        }
         while leased < want:
-            due = self._due(priority, campaign, lane, want - leased)
+            given["want"] = want - leased
             if allowance is not None and allowance.budget is not None:
-                due = self._affordable(due, allowance)
-            rows = self._connection.execute(self._leasing(due)).all()
+                leasing = self._affordable(given, allowance)
+            rows = self._connection.execute(leasing, given).all()
             mine = [row for row in rows if row.lease_token is not None]
             leased += len(mine)
             self._keep(mine, allowance)
@@ -176,61 +189,14 @@ class _Lease:
         self.bulk_taken += leased if priority is Priority.BULK else 0
         return leased
 
-    def _due(self, priority: Priority, campaign: UUID | None, lane: int, want: int) -> Select[tuple[UUID, bool | None]]:
-        now = self._request.now
-        opted_out = (
-            select(literal(1))
-            .where(SuppressionRow.channel == MessageRow.channel, SuppressionRow.recipient == MessageRow.recipient)
-            .limit(1)  # never hashed as a whole, however many opted out
-            .scalar_subquery()
-        )
-        due = (
-            select(MessageRow.id, opted_out.label("opted_out"))
-            .where(
-                MessageRow.state == State.QUEUED.value,
-                MessageRow.channel == self.channel,
-                MessageRow.priority == priority.value,
-                MessageRow.campaign_id.is_(None) if campaign is None else MessageRow.campaign_id == campaign,
-                MessageRow.lane == lane,
-                MessageRow.due_at <= now,
-                MessageRow.expires_at > now,
-                ~paused(self.channel, now),
-            )
-            .order_by(MessageRow.due_at, MessageRow.id)
-            .limit(want)
-            .with_for_update(of=MessageRow, skip_locked=True)
-        )
-        if self._request.channel is Channel.GIFT:
-            due = due.where(~exists().where(GiftGuardRow.message_id == MessageRow.id))
-        return due
-
-    def _affordable(
-        self, due: Select[tuple[UUID, bool | None]], allowance: Allowance
-    ) -> Select[tuple[UUID, bool | None]]:
+    def _affordable(self, given: Mapping[str, object], allowance: Allowance) -> ReturningUpdate[tuple[object, ...]]:
         """Narrow what is due to what the budget allows, in its order."""
-        rows = self._connection.execute(due.add_columns(MessageRow.gift)).all()
+        due = _due(gift=True, of_campaign=True)
+        rows = self._connection.execute(due.add_columns(MessageRow.gift), given).all()
         costing = [row for row in rows if not row.opted_out]
         within = {row.id for row in costing[: allowance.affordable(amounts_of(costing))]}
         within |= {row.id for row in rows if row.opted_out}
-        return due.where(MessageRow.id.in_(within))
-
-    def _leasing(self, due: Select[tuple[UUID, bool | None]]) -> ReturningUpdate[tuple[object, ...]]:
-        now, chosen = self._request.now, due.cte("due")
-        free = chosen.c.opted_out.is_(None)
-        return (
-            update(MessageRow)
-            .where(MessageRow.id == chosen.c.id, MessageRow.state == State.QUEUED.value)
-            .values(
-                state=case((free, State.SENDING.value), else_=State.SUPPRESSED.value),
-                lease_token=case((free, bindparam("lease_token", self._token, MessageRow.lease_token.type))),
-                lease_expires_at=case(
-                    (free, bindparam("lease_ends", now + self._request.lease, MessageRow.lease_expires_at.type))
-                ),
-                last_error=case((free, MessageRow.last_error), else_=OPTED_OUT),
-                updated_at=now,
-            )
-            .returning(*_CLAIMED)
-        )
+        return _leases(due.where(MessageRow.id.in_(within)))
 
     def _keep(self, rows: Sequence[Row[tuple[object, ...]]], allowance: Allowance | None) -> None:
         """Guard claimed gifts, each with what it costs whose budget."""
@@ -256,13 +222,67 @@ class _Lease:
         self.again_in = wait if self.again_in is None else min(self.again_in, wait)
 
 
-def paused(channel: str, now: datetime) -> ColumnElement[bool]:
+def paused(channel: str | BindParameter[str], now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """Build the condition "this channel is paused now"."""
     return exists().where(
         ChannelRow.channel == channel,
         ChannelRow.paused_at.is_not(None),
         or_(ChannelRow.paused_until.is_(None), ChannelRow.paused_until > now),
     )
+
+
+def _due(*, gift: bool, of_campaign: bool) -> Select[tuple[UUID, bool | None]]:
+    """Select what may be claimed of one lane, the oldest first, and lock it."""
+    channel = bindparam("on_channel", type_=MessageRow.channel.type)
+    now = bindparam("moment", type_=MessageRow.due_at.type)
+    opted_out = (
+        select(literal(1))
+        .where(SuppressionRow.channel == MessageRow.channel, SuppressionRow.recipient == MessageRow.recipient)
+        .limit(1)  # never hashed as a whole, however many opted out
+        .scalar_subquery()
+    )
+    campaign = bindparam("in_campaign", type_=MessageRow.campaign_id.type)
+    due = (
+        select(MessageRow.id, opted_out.label("opted_out"))
+        .where(
+            MessageRow.state == State.QUEUED.value,
+            MessageRow.channel == channel,
+            MessageRow.priority == bindparam("with_priority", type_=MessageRow.priority.type),
+            MessageRow.campaign_id == campaign if of_campaign else MessageRow.campaign_id.is_(None),
+            MessageRow.lane == bindparam("in_lane", type_=MessageRow.lane.type),
+            MessageRow.due_at <= now,
+            MessageRow.expires_at > now,
+            ~paused(channel, now),
+        )
+        .order_by(MessageRow.due_at, MessageRow.id)
+        .limit(bindparam("want", type_=Integer()))
+        .with_for_update(of=MessageRow, skip_locked=True)
+    )
+    return due.where(~exists().where(GiftGuardRow.message_id == MessageRow.id)) if gift else due
+
+
+def _leases(due: Select[tuple[UUID, bool | None]]) -> ReturningUpdate[tuple[object, ...]]:
+    """Lease what is due; take out those who opted out."""
+    chosen = due.cte("due")
+    free = chosen.c.opted_out.is_(None)
+    return (
+        update(MessageRow)
+        .where(MessageRow.id == chosen.c.id, MessageRow.state == State.QUEUED.value)
+        .values(
+            state=case((free, State.SENDING.value), else_=State.SUPPRESSED.value),
+            lease_token=case((free, bindparam("lease", type_=MessageRow.lease_token.type))),
+            lease_expires_at=case((free, bindparam("lease_ends", type_=MessageRow.lease_expires_at.type))),
+            last_error=case((free, MessageRow.last_error), else_=OPTED_OUT),
+            updated_at=bindparam("moment", type_=MessageRow.updated_at.type),
+        )
+        .returning(*_CLAIMED)
+    )
+
+
+@cache
+def _leasing(*, gift: bool, of_campaign: bool) -> ReturningUpdate[tuple[object, ...]]:
+    """Build the claim's own statement once: to put it together anew costs more than to carry it out."""
+    return _leases(_due(gift=gift, of_campaign=of_campaign))
 
 
 def lost_leases(engine_connection: Connection, *, now: datetime, limit: int) -> list[Claimed]:

@@ -12,8 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InvalidatePoolError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from dispatcher.domain.errors import LedgerOutdated, LedgerUnavailable, SettingsError
 
@@ -21,13 +23,15 @@ READ_ONLY = "dispatcher_read_only"
 """Execution option of a connection that only reads: on SQLite it then takes no write lock."""
 
 BUSY_TIMEOUT_MS = 10_000
+TRUSTED_S = 0.1
+"""For how long a connection that rests is taken for a good one."""
 
 
 def make_engine(url: str, *, pool_size: int = 2) -> Engine:
     """Open the ledger's database lazily.
 
     SQLite gets ``synchronous=FULL``, ``BEGIN IMMEDIATE`` for writers and a busy timeout. PostgreSQL gets a connect
-    timeout and a check of pooled connections, so that a restart of the server costs one retry and not an error.
+    timeout and a check of connections that rested, so that a restart of the server costs one retry and not an error.
 
     :raises SettingsError: the URL is malformed or names a database that is not supported.
     :raises LedgerUnavailable: the folder of a SQLite ledger cannot be made.
@@ -42,20 +46,41 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         try:
-            return create_engine(
+            engine = create_engine(
                 parsed,
                 pool_size=pool_size,
                 max_overflow=8,
-                pool_pre_ping=True,
                 hide_parameters=True,  # an error's text must not tell numbers and texts
                 pool_timeout=10,
                 connect_args={"connect_timeout": 5, "application_name": "dispatcher"},
             )
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise SettingsError(f"DISPATCHER_LEDGER_URL: {error}; use postgresql+psycopg://…") from None
+        _check_rested(engine)
+        return engine
     raise SettingsError(
         f"DISPATCHER_LEDGER_URL: {parsed.get_backend_name()} is not supported; use postgresql+psycopg:// or sqlite:///"
     )
+
+
+def _check_rested(engine: Engine) -> None:
+    """Look whether a connection is still there, as ``pool_pre_ping`` does, but only after it has rested for a while.
+
+    A worker under load takes a connection some hundred times a second: each time one journey to the server less.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _rests(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _look(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        since = record.info.get("rests_since")
+        if since is not None and time.monotonic() - since > TRUSTED_S:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.dbapi.Error as gone:  # type: ignore[union-attr]
+                raise InvalidatePoolError from gone  # all that are as old go with it
 
 
 def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> bool:

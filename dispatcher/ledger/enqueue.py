@@ -15,8 +15,11 @@ from dispatcher.domain.errors import IdempotencyConflict, LedgerUnavailable
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import GiftContent, NewMessage
 from dispatcher.domain.state import State
+from dispatcher.ledger.scripts import as_json, load
 from dispatcher.ledger.tables import MessageRow
-from dispatcher.ledger.upsert import insert_into
+from dispatcher.ledger.types import as_text
+
+_ENQUEUE = load("enqueue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,33 +40,32 @@ def enqueue(connection: Connection | Session, messages: Sequence[NewMessage], *,
     :raises IdempotencyConflict: a key belongs to other content; ``position`` says which message it was. The caller
         rolls back.
     """
-    insert = insert_into(connection, MessageRow).on_conflict_do_nothing().returning(MessageRow.id)
-    inserted = set(connection.execute(insert, [as_row(message, source=source) for message in messages]).scalars())
+    bind = connection.get_bind() if isinstance(connection, Session) else connection
+    rows = as_json(_row(message, source) for message in messages)
+    found = connection.execute(_ENQUEUE[bind.dialect.name][0], {"messages": rows}).scalars()
+    inserted = {each if isinstance(each, UUID) else UUID(each) for each in found}
     if len(inserted) == len(messages):
         return [Enqueued(id=message.id, state=State.QUEUED, duplicate=False) for message in messages]
     return _resolve(connection, messages, inserted)
 
 
-def as_row(message: NewMessage, *, source: str) -> dict[str, Any]:
-    """Write a checked message as the values of its row."""
+def _row(message: NewMessage, source: str) -> dict[str, Any]:
     return {
         "id": message.id,
         "channel": message.channel.value,
         "priority": message.priority.value,
-        "state": State.QUEUED.value,
         "recipient": str(message.recipient),
         "body": message.body,
         "gift": None if message.gift is None else gift_to_json(message.gift),
         "idempotency_key": message.idempotency_key,
         "fingerprint": message.fingerprint,
         "campaign_id": message.campaign_id,
-        "tags": list(message.tags),
+        "tags": message.tags,
         "source": source,
-        "due_at": message.due_at,
-        "expires_at": message.expires_at,
+        "due_at": as_text(message.due_at),
+        "expires_at": as_text(message.expires_at),
         "max_attempts": message.max_attempts,
-        "created_at": message.created_at,
-        "updated_at": message.created_at,
+        "created_at": as_text(message.created_at),
     }
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import groupby
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, func, or_, select, update
 
 from dispatcher.domain.budget import Budget, in_units, parse_budget, to_minor
 from dispatcher.domain.campaign import CampaignState
@@ -36,23 +37,30 @@ NO_CAMPAIGN = Runner(campaign=None, lanes=(0,), limited=False)
 
 def runners(connection: Connection, channel: str, now: datetime) -> list[Runner]:
     """Return whose bulk messages may be taken now, the messages of no campaign first."""
-    rows = connection.execute(
-        select(CampaignRow.id, func.coalesce(LaneRow.lane, 0).label("lane"), CampaignRow.rate, CampaignRow.budget)
-        .outerjoin(LaneRow, LaneRow.campaign_id == CampaignRow.id)
-        .where(
-            CampaignRow.state == CampaignState.RUNNING.value,
-            CampaignRow.channel == channel,
-            or_(LaneRow.opens_at.is_(None), LaneRow.opens_at <= now),
-            or_(LaneRow.closes_at.is_(None), LaneRow.closes_at > now),
-        )
-        .order_by(CampaignRow.id, LaneRow.lane)
-    ).all()
+    rows = connection.execute(_running(), {"on_channel": channel, "moment": now}).all()
     found = [NO_CAMPAIGN]
     for campaign, group in groupby(rows, key=lambda row: row.id):
         lanes = list(group)
         limited = lanes[0].rate is not None or lanes[0].budget is not None
         found.append(Runner(campaign=campaign, lanes=tuple(row.lane for row in lanes), limited=limited))
     return found
+
+
+@cache
+def _running() -> Select[UUID, int, str | None, str | None]:
+    """Select the running campaigns of a channel with their open lanes."""
+    now = bindparam("moment", type_=LaneRow.opens_at.type)
+    return (
+        select(CampaignRow.id, func.coalesce(LaneRow.lane, 0).label("lane"), CampaignRow.rate, CampaignRow.budget)
+        .outerjoin(LaneRow, LaneRow.campaign_id == CampaignRow.id)
+        .where(
+            CampaignRow.state == CampaignState.RUNNING.value,
+            CampaignRow.channel == bindparam("on_channel", type_=CampaignRow.channel.type),
+            or_(LaneRow.opens_at.is_(None), LaneRow.opens_at <= now),
+            or_(LaneRow.closes_at.is_(None), LaneRow.closes_at > now),
+        )
+        .order_by(CampaignRow.id, LaneRow.lane)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

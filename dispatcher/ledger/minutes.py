@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -43,28 +45,24 @@ class Total:
 
 def minute_of(moment: datetime) -> str:
     """Return the minute of a moment in UTC, in the form of its rows."""
-    return f"{moment:%Y-%m-%dT%H:%M}"
+    return moment.isoformat("T", "minutes")[:16]
 
 
 def add(connection: Connection, settled: Sequence[tuple[str, Settlement]]) -> None:
     """Count a batch, in the transaction that settles it."""
-    rows: dict[tuple[str, str, str, str], dict[str, int]] = {}
+    took: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
     for channel, each in settled:
         key = (minute_of(each.finished_at), channel, each.outcome.kind.value, each.worker)
-        sums = rows.setdefault(key, dict.fromkeys(_SUMS, 0))
-        took = round(each.latency.total_seconds() * 1000)
-        sums["calls"] += 1
-        sums["latency_ms"] += took
-        for limit in BUCKETS_MS:
-            sums[f"le_{limit}"] += took <= limit
-    if rows:
-        _upsert(
-            connection,
-            [
-                {"minute": minute, "channel": channel, "outcome": outcome, "worker": worker, **sums}
-                for (minute, channel, outcome, worker), sums in sorted(rows.items())
-            ],
-        )
+        took[key].append(round(each.latency.total_seconds() * 1000))
+    if took:
+        rows: list[dict[str, str | int]] = []
+        for (minute, channel, outcome, worker), latencies in sorted(took.items()):
+            latencies.sort()
+            row: dict[str, str | int] = {"minute": minute, "channel": channel, "outcome": outcome, "worker": worker}
+            row.update(calls=len(latencies), latency_ms=sum(latencies))
+            row.update({f"le_{limit}": bisect_right(latencies, limit) for limit in BUCKETS_MS})
+            rows.append(row)
+        _upsert(connection, rows)
 
 
 def since(connection: Connection, moment: datetime) -> list[Minute]:

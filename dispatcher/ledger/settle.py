@@ -6,13 +6,11 @@ other case a newer holder exists; then only the attempt is kept, and the state s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from importlib.resources import files
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-import orjson
-from sqlalchemy import Connection, exists, insert, select, text, update
+from sqlalchemy import Connection, exists, insert, select, update
 
 from dispatcher.domain.attempt import Settlement
 from dispatcher.domain.failure import failure_of
@@ -20,17 +18,11 @@ from dispatcher.domain.identity import MessageId
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger import minutes
+from dispatcher.ledger.scripts import as_json, load
 from dispatcher.ledger.tables import LONGEST_ERROR, AttemptRow, MessageRow
 from dispatcher.ledger.types import as_text
 
-
-def _load(name: str) -> list[Any]:
-    lines = files("dispatcher.ledger").joinpath("sql", name).read_text().splitlines()
-    script = "\n".join(line for line in lines if not line.startswith("--"))
-    return [text(statement) for statement in script.split(";")]
-
-
-_SETTLE = {"postgresql": _load("settle.postgresql.sql"), "sqlite": _load("settle.sqlite.sql")}
+_SETTLE = load("settle")
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
@@ -47,20 +39,16 @@ def _settle_once_each(connection: Connection, settlements: Sequence[Settlement])
     now = max(settlement.finished_at for settlement in settlements)
     rows = {settlement.message_id: _as_json(settlement) for settlement in settlements}
     set_states, *append = _SETTLE[connection.dialect.name]
-    found = connection.execute(set_states, {"settlements": _dump(rows.values()), "now": as_text(now)})
+    found = connection.execute(set_states, {"settlements": as_json(rows.values()), "now": as_text(now)})
     channels = {MessageId(_as_uuid(id_)): channel for id_, channel in found}
     taken = frozenset(channels)
     minutes.add(connection, [(channels[each.message_id], each) for each in settlements if each.message_id in taken])
     for statement in append:
-        connection.execute(statement, {"settlements": _dump(rows[message] for message in taken)})
+        connection.execute(statement, {"settlements": as_json(rows[message] for message in taken)})
     for late in settlements:
         if late.message_id not in taken:
             _keep_evidence(connection, late)
     return taken
-
-
-def _dump(rows: Iterable[dict[str, Any]]) -> str:
-    return orjson.dumps(list(rows)).decode()
 
 
 def _keep_evidence(connection: Connection, late: Settlement) -> None:
@@ -107,9 +95,9 @@ def _as_json(settlement: Settlement) -> dict[str, Any]:
     row = attempt_row(settlement)
     refused = settlement.token_generation if outcome.kind is OutcomeKind.UNAUTHORIZED else None
     return row | {
-        "id": str(settlement.message_id),
-        "lease": str(settlement.lease),
-        "attempt_id": str(settlement.attempt_id),
+        "id": settlement.message_id,
+        "lease": settlement.lease,
+        "attempt_id": settlement.attempt_id,
         "started_at": as_text(settlement.started_at),
         "finished_at": as_text(settlement.finished_at),
         "next_due_at": as_text(decision.due_at),

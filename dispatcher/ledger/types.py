@@ -55,4 +55,4 @@ def as_text(moment: datetime | None) -> str | None:
     >>> as_text(datetime(2026, 11, 24, 9, 0, 0, 5, tzinfo=UTC))
     '2026-11-24 09:00:00.000005'
     """
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return None if moment is None else moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
+from dispatcher.domain.attempt import Sent
 from dispatcher.domain.errors import CredentialsRefused, TokenUnavailable
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger.tables import GiftGuardRow, MessageRow
 from dispatcher.ports import ChannelReport, Permits
-from dispatcher.testing import ACCEPTED, MINTED
+from dispatcher.testing import ACCEPTED, MINTED, ScriptedTransport
 from tests.engine.conftest import House
 from tests.making import gift, outcome, sms
 
@@ -24,6 +26,20 @@ def test_everything_due_is_sent_once_and_settled(house: House) -> None:
     assert house.pump() == 130
     assert set(house.states(*messages)) == {State.ACCEPTED}
     assert {house.transport.sends_of(message.id) for message in messages} == {1}
+
+
+def test_with_no_room_for_more_it_waits_for_what_is_under_way(house: House) -> None:
+    class Watched(ScriptedTransport):
+        def finished(self, *, wait: timedelta) -> list[Sent]:
+            waits[self.in_flight].append(wait)
+            return super().finished(wait=wait)
+
+    waits: dict[int, list[timedelta]] = defaultdict(list)
+    house.capacity, house.transport = 2, Watched(house.clock)
+    house.enqueue(*[sms(house.clock.now(), f"text {n}") for n in range(6)])
+    assert house.pump() == 6
+    assert len(waits[2]) == 3, "a turn for each two"
+    assert min(waits[2]) > timedelta(0), "else it would turn round and round until one is over"
 
 
 def test_invariant_5_the_claim_has_committed_before_the_request_leaves(house: House) -> None:

@@ -15,7 +15,7 @@ from dispatcher.ledger import Books, By, SqlLedger
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
 from dispatcher.testing import FakeClock
-from tests.making import gift, new_id, sms, wish
+from tests.making import gift, new_id, row, sms, wish
 
 
 def test_a_claimed_message_is_nobody_elses(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
@@ -81,13 +81,11 @@ def test_running_campaigns_share_and_paused_ones_wait(
                 for id_, state in zip(campaigns, states, strict=True)
             ],
         )
-        from dispatcher.ledger.enqueue import as_row
-
         for campaign, size in zip(campaigns, (100, 5, 100), strict=True):
             for n in range(size):
-                row = as_row(sms(clock.now(), bulk=True), source="test")
                 number = f"+4477009{campaigns.index(campaign)}{n:04d}"
-                connection.execute(insert(MessageRow), row | {"campaign_id": campaign, "recipient": number})
+                message = row(sms(clock.now(), bulk=True), campaign_id=campaign, recipient=number)
+                connection.execute(insert(MessageRow), message)
     claimed = ledger.claim(wish(clock.now(), count=30, bulk_limit=30)).messages
     counts = [sum(m.campaign_id == campaign for m in claimed) for campaign in campaigns]
     assert counts == [25, 5, 0], "the small one whole, the big one the rest, the paused one nothing"

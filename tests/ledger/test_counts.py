@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -114,7 +115,7 @@ def test_what_takes_long_is_counted_less_often(
 ) -> None:
     _, id_ = begin(engine, clock, "spring", 10)
     moments = iter([0.0, 0.0, 0.0, 0.5, *[1.0] * 1000])
-    monkeypatch.setattr("dispatcher.ledger.counts.time.monotonic", lambda: next(moments))
+    monkeypatch.setattr("dispatcher.ledger.counts.time", SimpleNamespace(monotonic=lambda: next(moments)))
     ledger.recount(now=clock.now(), patience=timedelta(seconds=5))  # took half a second
     first = clock.now()
     counted: list[datetime] = []

@@ -16,7 +16,7 @@ from dispatcher.ledger import Books, after_commit, make_engine
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.tables import MessageRow
 from dispatcher.testing import FakeClock
-from tests.making import NUMBER, gift, sms
+from tests.making import NUMBER, gift, row, sms
 
 
 def count(engine: Engine) -> int:
@@ -124,11 +124,8 @@ def test_the_bell_rings_after_the_outermost_commit_only(books: Books, engine: En
 def test_the_database_itself_refuses_rows_that_cannot_be(
     engine: Engine, clock: FakeClock, changes: dict[str, object]
 ) -> None:
-    from dispatcher.ledger.enqueue import as_row
-
-    row = as_row(sms(clock.now()), source="test") | changes
     with pytest.raises(IntegrityError), transaction(engine) as connection:
-        connection.execute(insert(MessageRow), row)
+        connection.execute(insert(MessageRow), row(sms(clock.now())) | changes)
 
 
 def test_a_database_without_tables_says_what_to_do(tmp_path: object, clock: FakeClock) -> None:
@@ -138,11 +135,9 @@ def test_a_database_without_tables_says_what_to_do(tmp_path: object, clock: Fake
 
 
 def test_an_error_of_the_database_does_not_tell_what_was_to_be_written(engine: Engine, clock: FakeClock) -> None:
-    from dispatcher.ledger.enqueue import as_row
-
-    row = as_row(sms(clock.now(), "a private text"), source="test") | {"state": "lost"}
+    wrong = row(sms(clock.now(), "a private text"), state="lost")
     with pytest.raises(IntegrityError) as caught, transaction(engine) as connection:
-        connection.execute(insert(MessageRow), row)
+        connection.execute(insert(MessageRow), wrong)
     told = "".join(traceback.format_exception(caught.value))
     assert "ck_dispatcher_messages_" in told
     assert "private" not in told
