@@ -57,10 +57,27 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise SettingsError(f"DISPATCHER_LEDGER_URL: {error}; use postgresql+psycopg://…") from None
         _check_rested(engine)
+        _prefer_indexes(engine)
         return engine
     raise SettingsError(
         f"DISPATCHER_LEDGER_URL: {parsed.get_backend_name()} is not supported; use postgresql+psycopg:// or sqlite:///"
     )
+
+
+def _prefer_indexes(engine: Engine) -> None:
+    """Tell PostgreSQL that reading here and there costs no more than reading in a row, unless somebody set it already.
+
+    Its default is for disks that turn. With it, a claim of 400 reads a ledger of 30,000 messages whole.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _say(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT set_config('random_page_cost', '1.1', false) WHERE current_setting('random_page_cost') = '4'"
+        )
+        cursor.close()
+        connection.commit()
 
 
 def _check_rested(engine: Engine) -> None:

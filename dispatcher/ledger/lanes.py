@@ -93,7 +93,9 @@ def first_due(connection: Connection, channel: Channel, place: Place, now: datet
             MessageRow.due_at <= now,
             MessageRow.expires_at > now,
         )
-        .order_by(MessageRow.due_at)
+        # By the campaign too, although there is but one: PostgreSQL does not take "IS NULL" for a constant, and would
+        # sort all that waits.
+        .order_by(MessageRow.campaign_id, MessageRow.due_at)
         .limit(1)
     )
     return connection.execute(first).scalar()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, select, text, update
 
 from dispatcher.domain.attempt import Claimed, Settlement
 from dispatcher.domain.identity import MessageId
@@ -18,7 +18,7 @@ from dispatcher.ledger import bulk, claim, counts, minutes, pauses, settle
 from dispatcher.ledger.advance import advance
 from dispatcher.ledger.engine import make_engine, reading, transaction
 from dispatcher.ledger.lanes import first_due, places
-from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.tables import ASKED_FOR, MessageRow
 from dispatcher.ports import Advance, ClaimRequest, Due, Taken
 
 TOO_LATE = "its time was over before it could be sent"
@@ -68,7 +68,7 @@ class SqlLedger:
         """Give up queued messages whose time is over."""
         overdue = (
             select(MessageRow.id)
-            .where(MessageRow.state == State.QUEUED.value, MessageRow.expires_at <= now)
+            .where(MessageRow.state == State.QUEUED.value, MessageRow.expires_at <= now, text(ASKED_FOR))
             .order_by(MessageRow.expires_at)
             .limit(limit)
         )

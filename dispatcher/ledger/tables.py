@@ -50,6 +50,12 @@ def one_of(
 
 LONGEST_ERROR = 500
 """Characters of ``last_error``: an index has it, and PostgreSQL takes no more than 2,704 bytes into an entry."""
+ASKED_FOR = "max_attempts > 0"
+"""True of every message. Only who says it may go by the index of expiries.
+
+A claim does not, so it has one index to go by, that of claims, in whose order it takes. Else that of expiries looks
+just as good while statistics do not know of a burst yet, and each claim reads and sorts all that is queued.
+"""
 _RARE = "state IN ('in_doubt', 'dead', 'expired', 'cancelled', 'suppressed', 'undelivered')"
 
 
@@ -142,8 +148,8 @@ class MessageRow(Base):
         Index(
             "ix_dispatcher_messages_expiry",
             "expires_at",
-            postgresql_where=text("state = 'queued'"),
-            sqlite_where=text("state = 'queued'"),
+            postgresql_where=text(f"state = 'queued' AND {ASKED_FOR}"),
+            sqlite_where=text(f"state = 'queued' AND {ASKED_FOR}"),
         ),
         Index(
             "ix_dispatcher_messages_lease",

@@ -31,8 +31,9 @@ WITH incoming AS MATERIALIZED (
         accepted_at = CASE WHEN i.accepted = 1 THEN i.finished_at AT TIME ZONE 'UTC' ELSE m.accepted_at END,
         updated_at = CAST(:now AS timestamp) AT TIME ZONE 'UTC'
     FROM incoming i
+    -- Said by CASE, so that messages are found by their ids and not among all that are in either state.
     WHERE m.id = i.id AND m.lease_token = i.lease
-        AND (m.state = 'sending' OR (m.state = 'in_doubt' AND i.state <> 'in_doubt'))
+        AND CASE m.state WHEN 'sending' THEN true WHEN 'in_doubt' THEN i.state <> 'in_doubt' ELSE false END
     RETURNING m.id, m.calls_made, m.channel
 ), attempted AS (
     INSERT INTO dispatcher_attempts (
