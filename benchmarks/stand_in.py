@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import re
+import time
 from collections import Counter
 from typing import ClassVar
 
@@ -23,7 +24,9 @@ class Api(asyncio.Protocol):
     """One connection."""
 
     latency = 0.05
-    journal: ClassVar[Counter[bytes]] = Counter()
+    journal: ClassVar[Counter[str]] = Counter()
+    arrivals: ClassVar[dict[str, float]] = {}
+    """When the first request of each key came, on the machine's monotonic clock."""
 
     def __init__(self) -> None:
         self.buffer = b""
@@ -49,14 +52,19 @@ class Api(asyncio.Protocol):
 
     def answer(self, head: bytes) -> None:
         target = head.split(b" ", 2)[1]
-        if target.startswith(b"/journal"):
+        if target == b"/journal/arrivals":
+            self.reply(json.dumps(self.arrivals).encode())
+        elif target.startswith(b"/journal"):
             counts = {"calls": sum(self.journal.values()), "messages": len(self.journal)}
             if target.endswith(b"clear"):
                 self.journal.clear()
+                self.arrivals.clear()
             self.reply(json.dumps(counts).encode())
         elif target.startswith(b"/send"):
-            key = KEY.search(head)
-            self.journal[key[1] if key else b""] += 1
+            found = KEY.search(head)
+            key = found[1].decode() if found else ""
+            self.journal[key] += 1
+            self.arrivals.setdefault(key, time.monotonic())
             body = b'{"id":"m-%d"}' % len(self.journal)
             asyncio.get_running_loop().call_later(self.latency, self.reply, body)
         else:

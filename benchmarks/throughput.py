@@ -1,191 +1,89 @@
-"""Messages a second from the first that is enqueued to the last that is settled, for each transport, beside bare loops.
+"""Messages a second from the first that is enqueued to the last that is settled: ours, its peers, bare loops.
 
-    python benchmarks/throughput.py --messages 20000 --rounds 3
+    python benchmarks/throughput.py                       (what `make bench` runs)
+    python benchmarks/throughput.py --quick
+    python benchmarks/throughput.py --only aiohttp --rounds 1
 
-Starts PostgreSQL, Valkey and a stand-in API of its own. Rows alternate, so that what else the machine does meets all of
-them. A row counts only if the stand-in's journal has every message exactly once.
+Starts PostgreSQL, Valkey and a stand-in API (50 ms latency) of its own. Rows alternate, so that whatever else the
+machine does meets all of them. A round counts only if the stand-in's journal has each of its messages exactly once.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import queue
-import statistics
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sqlalchemy import text
-
-from benchmarks.measuring import Bench, Figure, call, cpu, here, memory, running, servers
+from benchmarks import report
+from benchmarks.bare import bare_aiohttp, bare_requests
+from benchmarks.measuring import Bench, Figure, call, servers
+from benchmarks.ours import ours, ours_on_sqlite
 from benchmarks.peers.driver import peer
-from dispatcher import Dispatcher, Sms
-from dispatcher.ledger import make_engine
-
-IN_FLIGHT = int(__import__("os").environ.get("IF", "512"))
-
-
-def ours(transport: str, processes: int) -> Callable[[Bench], Figure]:
-    """Run the dispatcher itself: a producer here, a worker as an operator starts it."""
-
-    def run(bench: Bench) -> Figure:
-        environment = {
-            "DISPATCHER_LEDGER_URL": bench.ledger,
-            "DISPATCHER_REDIS_URL": bench.redis,
-            "DISPATCHER_API_BASE_URL": bench.api,
-            "DISPATCHER_CLIENT_ID": "c",
-            "DISPATCHER_CLIENT_SECRET": "s",
-            "DISPATCHER_HOME": str(bench.home),
-            "DISPATCHER_SMS_RATE": "1000000/s",
-            "DISPATCHER_CONCURRENCY": str(IN_FLIGHT),
-            "DISPATCHER_PROCESSES": str(processes),
-            "DISPATCHER_TRANSPORT": transport,
-            "DISPATCHER_LOG_LEVEL": "WARNING",
-        }
-        engine = make_engine(bench.ledger)
-        with engine.begin() as connection:
-            connection.execute(text("TRUNCATE dispatcher_messages CASCADE"))
-        with running([sys.executable, "-m", "dispatcher", "worker"], environment) as process:
-            names = {name.removeprefix("DISPATCHER_").lower(): value for name, value in environment.items()}
-            with Dispatcher.from_env(**names) as client:
-                client.send_sms("+61491570006", "warm")  # connections, token, plans: as a worker that runs has them
-                wait_settled(engine)
-                call(f"{bench.api}/journal/clear")
-                before = cpu(process.pid)
-                began = time.monotonic()
-                client.send_many(
-                    Sms(recipient=f"+614{11_000_000 + n:08d}", body="Your code is 123456")
-                    for n in range(bench.messages)
-                )
-                wait_settled(engine)
-                took = time.monotonic() - began
-            figure = Figure(took, cpu(process.pid) - before, memory(process.pid))
-        engine.dispose()
-        return figure
-
-    return run
-
-
-def bare_aiohttp(bench: Bench) -> Figure:
-    """Call as fast as aiohttp can: no queue, no ledger."""
-    import aiohttp
-
-    async def run() -> None:
-        left = iter(range(bench.messages))
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT)) as session:
-
-            async def go() -> None:
-                for n in left:
-                    body = json.dumps({"recipient": f"+614{n:08d}", "message": "Your code is 123456"})
-                    headers = {"Authorization": "Bearer t", "Idempotency-Key": str(n)}
-                    async with session.post(f"{bench.api}/sendSMS", data=body, headers=headers) as answer:
-                        await answer.json()
-
-            await asyncio.gather(*(go() for _ in range(IN_FLIGHT)))
-
-    return here(lambda: asyncio.run(run()))
-
-
-def bare_requests(bench: Bench) -> Figure:
-    """Call as fast as threads with requests can: no queue, no ledger."""
-    import requests
-
-    def run() -> None:
-        left: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        for n in range(bench.messages):
-            left.put(n)
-
-        def go() -> None:
-            with requests.Session() as session:
-                while True:
-                    try:
-                        n = left.get_nowait()
-                    except queue.Empty:
-                        return
-                    headers = {"Authorization": "Bearer t", "Idempotency-Key": str(n)}
-                    body = {"recipient": f"+614{n:08d}", "message": "Your code is 123456"}
-                    session.post(f"{bench.api}/sendSMS", json=body, headers=headers).json()
-
-        threads = [threading.Thread(target=go) for _ in range(IN_FLIGHT)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    return here(run)
-
 
 ROWS: dict[str, Callable[[Bench], Figure]] = {
     "bare aiohttp": bare_aiohttp,
-    "dispatcher, aiohttp": ours("aiohttp", 1),
-    "dispatcher, aiohttp, 2 processes": ours("aiohttp", 2),
+    "dispatcher, aiohttp": ours("aiohttp", processes=2),
+    "dispatcher, aiohttp, 1 process": ours("aiohttp", processes=1),
+    "dispatcher, aiohttp, SQLite": ours_on_sqlite("aiohttp"),
     "bare requests": bare_requests,
-    "dispatcher, requests": ours("requests", 1),
-    "dispatcher, requests, 2 processes": ours("requests", 2),
-    "celery, threads": peer("celery", "-P threads -c 128", in_flight=128),
-    "celery, prefork": peer("celery", "-P prefork -c 32", in_flight=1),
+    "dispatcher, requests": ours("requests", processes=2, in_flight=128),
+    "celery, threads": peer("celery", "-P threads -c 128", in_flight=128, sql="sqlalchemy"),
+    "celery, threads, bare psycopg": peer("celery", "-P threads -c 128", in_flight=128),
+    "celery, prefork": peer("celery", "-P prefork -c 32", in_flight=1, sql="sqlalchemy"),
     "dramatiq": peer("dramatiq", "--processes 2 --threads 64", in_flight=64),
     "taskiq": peer("taskiq", "--workers 2 --max-async-tasks 256", in_flight=256),
     "arq": peer("arq", "", in_flight=256),
 }
+QUICK = ("bare aiohttp", "dispatcher, aiohttp", "dispatcher, requests", "celery, threads", "taskiq")
+WANTED = (
+    ("dispatcher, aiohttp", "taskiq", "rate", 4.5),
+    ("dispatcher, aiohttp", "celery, threads", "rate", 25),
+    ("dispatcher, aiohttp", "celery, threads, bare psycopg", "rate", 25),
+    ("dispatcher, aiohttp", "bare aiohttp", "rate", 0.65),
+    ("dispatcher, aiohttp", "bare aiohttp", "cpu_ms", 2),
+    ("dispatcher, requests", "taskiq", "rate", 1.4),
+    ("dispatcher, requests", "celery, threads", "rate", 8),
+    ("dispatcher, requests", "celery, threads, bare psycopg", "rate", 8),
+    ("dispatcher, requests", "bare requests", "rate", 0.85),
+    ("dispatcher, aiohttp, SQLite", "dispatcher, aiohttp, 1 process", "rate", 0.5),
+)
 
 
 def main() -> None:
     """Run every row so many times, in turn, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--messages", type=int, default=24_000)
+    parser.add_argument("--in-flight", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="Rows whose name has this in it.")
+    parser.add_argument("--quick", action="store_true", help="One round of few rows, in under two minutes.")
+    parser.add_argument("--json", type=Path, help="Write the figures to this file.")
+    parser.add_argument("--picture", type=Path, help="Write bars to this file, as SVG.")
     given = parser.parse_args()
-    rows = {name: run for name, run in ROWS.items() if given.only in name}
-    figures: dict[str, list[Figure]] = {name: [] for name in rows}
-    with servers(given.messages) as bench:
-        for round_ in range(given.rounds):
+    rows = {name: run for name, run in ROWS.items() if given.only in name and (not given.quick or name in QUICK)}
+    rounds = 1 if given.quick else given.rounds
+    found: dict[str, list[Figure]] = {name: [] for name in rows}
+    with servers(messages=given.messages, in_flight=given.in_flight) as bench:
+        for number in range(rounds):
             for name, run in rows.items():
                 call(f"{bench.api}/journal/clear")
-                figure = run(bench)
-                counts = call(f"{bench.api}/journal")
-                if counts != {"calls": bench.messages, "messages": bench.messages}:
-                    print(f"{name}: void, the journal has {counts}")
+                try:
+                    figure = run(bench)
+                except ValueError as void:
+                    print(f"round {number + 1}  {name}: {void}", flush=True)
                     continue
-                figures[name].append(figure)
-                print(f"round {round_ + 1}  {line(name, [figure], bench.messages)}", flush=True)
-    print()
-    for name, found in figures.items():
-        if found:
-            print(line(name, found, given.messages))
-
-
-def line(name: str, figures: list[Figure], messages: int) -> str:
-    rates = [messages / each.seconds for each in figures]
-    spread = f"±{(max(rates) - min(rates)) / 2:,.0f}" if len(rates) > 1 else ""
-    cpu_ms = statistics.median(each.cpu_s for each in figures) / messages * 1000
-    memory_mb = max(each.memory_mb for each in figures)
-    return (
-        f"{name:36} {statistics.median(rates):7,.0f}/s {spread:8} {cpu_ms:6.3f} ms CPU a message, {memory_mb:4.0f} MB"
-    )
-
-
-def wait_settled(engine: object) -> None:
-    """Wait until nothing is queued or under way."""
-    from sqlalchemy import Engine
-
-    assert isinstance(engine, Engine)
-    left = text("SELECT EXISTS (SELECT 1 FROM dispatcher_messages WHERE state IN ('queued', 'sending'))")
-    ends = time.monotonic() + 300
-    while True:
-        with engine.connect() as connection:
-            if not connection.execute(left).scalar():
-                return
-        if time.monotonic() > ends:
-            raise TimeoutError("nothing moves")
-        time.sleep(0.02)
+                found[name].append(figure)
+                print(f"round {number + 1}  {name:34} {figure.rate:9,.0f} a second", flush=True)
+    summaries = [report.Summary.of(name, figures) for name, figures in found.items() if figures]
+    print(f"\n{report.table(summaries)}\n\n{report.ratios(summaries, WANTED)}")
+    about = {"messages": given.messages, "in_flight": given.in_flight, "latency_ms": 50, "rounds": rounds}
+    if given.json is not None:
+        report.write(given.json, report.as_json(summaries, about))
+    if given.picture is not None:
+        report.write(given.picture, report.picture(summaries, title="Messages a second, end to end, on two cores"))
 
 
 if __name__ == "__main__":

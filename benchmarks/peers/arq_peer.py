@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from arq import create_pool
 from arq.connections import RedisSettings
 
-from benchmarks.peers.job import IN_FLIGHT, REDIS, Looped
+from benchmarks.peers.job import IN_FLIGHT, REDIS, Looped, OneByOne
 
 
 async def send(context: dict[str, Any], message: int) -> None:
@@ -32,13 +32,18 @@ class WorkerSettings:
     poll_delay = 0.05
 
 
-def enqueue(messages: list[int]) -> None:
-    """Queue a task for each message."""
+def enqueue(messages: list[int], *, one_by_one: OneByOne | None = None) -> None:
+    """Queue a task for each message; ``one_by_one`` is called before each of them."""
 
     async def run() -> None:
         pool = await create_pool(WorkerSettings.redis_settings)
-        for start in range(0, len(messages), 50):
-            await asyncio.gather(*(pool.enqueue_job("send", message) for message in messages[start : start + 50]))
+        if one_by_one is None:
+            for start in range(0, len(messages), 50):
+                await asyncio.gather(*(pool.enqueue_job("send", message) for message in messages[start : start + 50]))
+        else:
+            for message in messages:
+                one_by_one(message)
+                await pool.enqueue_job("send", message)
         await pool.close()
 
     asyncio.run(run())

@@ -8,12 +8,14 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import redis
 
-from benchmarks.measuring import Bench, Figure, call, cpu, memory, running
+from benchmarks.measuring import TRICKLE, Bench, Figure, burst_waits, call, cpu, memory, running
+from benchmarks.ours import check
 
 BIN = Path(sys.executable).parent
 COMMANDS = {
@@ -22,21 +24,26 @@ COMMANDS = {
     "taskiq": f"{BIN}/taskiq worker benchmarks.peers.taskiq_peer:broker",
     "arq": f"{BIN}/arq benchmarks.peers.arq_peer.WorkerSettings",
 }
+SLOWER = 4
+"""Peers get so many times fewer messages, so that a round of theirs does not take minutes."""
 
 
-def peer(name: str, options: str, *, in_flight: int) -> Callable[[Bench], Figure]:
+def peer(name: str, options: str, *, in_flight: int, sql: str = "psycopg") -> Callable[[Bench], Figure]:
     """Return a row of the table.
 
     :param in_flight: calls of one process at once.
+    :param sql: by what tasks in threads talk to the database.
     """
 
     def run(bench: Bench) -> Figure:
+        bench = replace(bench, messages=bench.messages // SLOWER)
         ledger = bench.ledger.replace("postgresql+psycopg://", "postgresql://")
         environment = {
             "PEER_API": bench.api,
             "PEER_LEDGER": ledger,
             "PEER_REDIS": bench.redis,
             "PEER_IN_FLIGHT": str(in_flight),
+            "PEER_SQL": sql,
         }
         os.environ.update(environment)
         redis.Redis.from_url(bench.redis).flushall()
@@ -46,8 +53,9 @@ def peer(name: str, options: str, *, in_flight: int) -> Callable[[Bench], Figure
         with psycopg.connect(ledger, autocommit=True) as connection:
             connection.execute(job.TABLES)
             with running([*shlex.split(COMMANDS[name]), *shlex.split(options)], environment) as process:
-                insert(connection, [0])
-                enqueue([0])
+                for n in range(4):
+                    insert(connection, [-n])
+                    enqueue([-n])
                 settled(connection)
                 call(f"{bench.api}/journal/clear")
                 before, began = cpu(process.pid), time.monotonic()
@@ -56,9 +64,35 @@ def peer(name: str, options: str, *, in_flight: int) -> Callable[[Bench], Figure
                 enqueue(many)
                 settled(connection)
                 took = time.monotonic() - began
-                return Figure(took, cpu(process.pid) - before, memory(process.pid))
+                used, held, waited = cpu(process.pid) - before, memory(process.pid), burst_waits(bench.api, began)
+                check(bench)
+                return Figure(
+                    messages=bench.messages,
+                    seconds=took,
+                    cpu_s=used,
+                    memory_mb=held,
+                    waits_ms=trickle(bench, connection, enqueue),
+                    burst_waits_s=waited,
+                )
 
     return run
+
+
+def trickle(
+    bench: Bench, connection: psycopg.Connection[tuple[object, ...]], enqueue: Callable[..., None]
+) -> list[float]:
+    """Send messages one at a time and return how long each took to the API, in milliseconds."""
+    called: dict[str, float] = {}
+
+    def one(message: int) -> None:
+        time.sleep(0.1)
+        called[str(message)] = time.monotonic()
+        insert(connection, [message])
+
+    enqueue(list(range(bench.messages + 1, bench.messages + 1 + TRICKLE)), one_by_one=one)
+    settled(connection)
+    arrived = call(f"{bench.api}/journal/arrivals")
+    return [(arrived[message] - moment) * 1000 for message, moment in called.items()]
 
 
 def insert(connection: psycopg.Connection[tuple[object, ...]], messages: list[int]) -> None:

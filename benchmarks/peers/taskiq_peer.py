@@ -7,7 +7,7 @@ import asyncio
 from taskiq import TaskiqEvents, TaskiqState
 from taskiq_redis import ListQueueBroker
 
-from benchmarks.peers.job import REDIS, Looped
+from benchmarks.peers.job import REDIS, Looped, OneByOne
 
 broker = ListQueueBroker(url=REDIS)
 _job = Looped()
@@ -24,13 +24,18 @@ async def send(message: int) -> None:
     await _job.send(message)
 
 
-def enqueue(messages: list[int]) -> None:
-    """Queue a task for each message."""
+def enqueue(messages: list[int], *, one_by_one: OneByOne | None = None) -> None:
+    """Queue a task for each message; ``one_by_one`` is called before each of them."""
 
     async def run() -> None:
         await broker.startup()
-        for start in range(0, len(messages), 200):
-            await asyncio.gather(*(send.kiq(message) for message in messages[start : start + 200]))
+        if one_by_one is None:
+            for start in range(0, len(messages), 200):
+                await asyncio.gather(*(send.kiq(message) for message in messages[start : start + 200]))
+        else:
+            for message in messages:
+                one_by_one(message)
+                await send.kiq(message)
         await broker.shutdown()
 
     asyncio.run(run())
