@@ -29,7 +29,7 @@ ROWS: dict[str, Callable[[Bench], Figure]] = {
     "dispatcher, aiohttp, 1 process": ours("aiohttp", processes=1),
     "dispatcher, aiohttp, SQLite": ours_on_sqlite("aiohttp"),
     "bare requests": bare_requests,
-    "dispatcher, requests": ours("requests", processes=2, in_flight=128),
+    "dispatcher, requests": ours("requests", processes=2, in_flight=256),
     "celery, threads": peer("celery", "-P threads -c 128", in_flight=128, sql="sqlalchemy"),
     "celery, threads, bare psycopg": peer("celery", "-P threads -c 128", in_flight=128),
     "celery, prefork": peer("celery", "-P prefork -c 32", in_flight=1, sql="sqlalchemy"),

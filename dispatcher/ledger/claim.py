@@ -43,13 +43,15 @@ from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.enqueue import gift_from_json
-from dispatcher.ledger.lanes import Allowance, Runner, amounts_of, runners
+from dispatcher.ledger.lanes import OF_NONE, Allowance, Runner, amounts_of, runners
 from dispatcher.ledger.tables import ChannelRow, GiftGuardRow, MessageRow, SuppressionRow
 from dispatcher.ports import ClaimRequest, Taken
 
 log = structlog.get_logger(__name__)
 
 OPTED_OUT = "the recipient opted out"
+LEAST_SHARE = 32
+"""How many messages one campaign is given at once, if there is room for so many."""
 BUSY = timedelta(milliseconds=50)
 """When to look again at a campaign that another worker was taking from, or whose budget is all under way."""
 
@@ -79,15 +81,18 @@ class Claims:
 
     engine: Engine
     _turn: count[int] = field(default_factory=count, init=False)
+    _after: dict[Channel, UUID | None] = field(default_factory=dict, init=False)
+    """Who took bulk messages last."""
 
     def claim(self, request: ClaimRequest) -> Taken:
         """Take what is due, in this order: bulk's reserved share, transactional, bulk with what is left."""
         with transaction(self.engine) as connection:
-            lease = _Lease(connection, request, turn=next(self._turn))
+            lease = _Lease(connection, request, turn=next(self._turn), after=self._after.get(request.channel))
             if request.bulk:
                 lease.claim_bulk(request.bulk)
             lease.claim(Priority.TRANSACTIONAL, None, 0, lease.room)
             lease.claim_bulk(min(lease.room, request.bulk_limit - lease.bulk_taken))
+        self._after[request.channel] = lease.after
         for name, reason in lease.paused:
             log.warning("campaign_paused", campaign=name, reason=reason)
         return Taken(messages=[as_claimed(row) for row in lease.rows], again_in=lease.again_in)
@@ -96,12 +101,13 @@ class Claims:
 class _Lease:
     """One claim under way: the lease that it hands out and the rows that took it."""
 
-    def __init__(self, connection: Connection, request: ClaimRequest, *, turn: int) -> None:
+    def __init__(self, connection: Connection, request: ClaimRequest, *, turn: int, after: UUID | None) -> None:
         self.channel = request.channel.value
         self.rows: list[Row[tuple[object, ...]]] = []
         self.bulk_taken = 0
         self.again_in: timedelta | None = None
         self.paused: list[tuple[str, str]] = []
+        self.after = after
         self._connection = connection
         self._request = request
         self._turn = turn
@@ -113,22 +119,24 @@ class _Lease:
         return self._request.count - len(self.rows)
 
     def claim_bulk(self, room: int) -> None:
-        """Share ``room`` evenly among the running campaigns and the messages of none; leftovers go round again."""
+        """Share ``room`` among running campaigns and the messages of none, whose turn it is; leftovers go round again.
+
+        No share is smaller than some, so that a claim asks no more often with a thousand campaigns than with ten.
+        """
         if room <= 0:
             return
         if self._runners is None:
-            found = runners(self._connection, self.channel, self._request.now)
-            first = self._turn % len(found)
-            self._runners = found[first:] + found[:first]
+            self._runners = runners(self._connection, self.channel, self._request.now, after=self.after)
         hungry = self._runners
         while hungry and room > 0:
-            share = -(-room // len(hungry))
+            share = max(LEAST_SHARE, -(-room // len(hungry)))
             still = []
             for runner in hungry:
                 want = min(share, room)
                 if want <= 0:
                     break
                 taken = self._claim_runner(runner, want)
+                self.after = runner.campaign or OF_NONE
                 room -= taken
                 if taken == want:
                     still.append(runner)
@@ -254,7 +262,7 @@ def _due(*, gift: bool, of_campaign: bool) -> Select[tuple[UUID, bool | None]]:
             MessageRow.expires_at > now,
             ~paused(channel, now),
         )
-        .order_by(MessageRow.campaign_id, MessageRow.due_at, MessageRow.id)  # see first_due
+        .order_by(MessageRow.campaign_id, MessageRow.due_at, MessageRow.id)  # see lanes._first
         .limit(bindparam("want", type_=Integer()))
         .with_for_update(of=MessageRow, skip_locked=True)
     )

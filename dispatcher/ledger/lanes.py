@@ -7,10 +7,24 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import groupby
-from typing import Any, Self
+from typing import Any, Self, TypeVarTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, bindparam, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    ScalarSelect,
+    Select,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.orm import InstrumentedAttribute
 
 from dispatcher.domain.budget import Budget, in_units, parse_budget, to_minor
 from dispatcher.domain.campaign import CampaignState
@@ -20,6 +34,8 @@ from dispatcher.domain.state import State
 from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.pauses import AUTOMATIC
 from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, LaneRow, MessageRow
+
+_Columns = TypeVarTuple("_Columns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,63 +49,75 @@ class Runner:
 
 
 NO_CAMPAIGN = Runner(campaign=None, lanes=(0,), limited=False)
+OF_NONE = UUID(int=0)
+"""Stands for the messages of no campaign where campaigns go by their ids."""
+LOOKED_AT = 64
+"""Lanes of running campaigns that one look returns at the most."""
 
 
-def runners(connection: Connection, channel: str, now: datetime) -> list[Runner]:
-    """Return whose bulk messages may be taken now, the messages of no campaign first."""
-    rows = connection.execute(_running(), {"on_channel": channel, "moment": now}).all()
-    found = [NO_CAMPAIGN]
+def runners(connection: Connection, channel: str, now: datetime, *, after: UUID | None = None) -> list[Runner]:
+    """Return some of whose bulk messages may go now, in a ring: those of no campaign, then campaigns by their ids.
+
+    However many campaigns run, this reads only as many as it returns, or once into the index for each that has nothing.
+
+    :param after: who took last; ``OF_NONE`` if it was the messages of no campaign, which come first when nobody did.
+    """
+    last = after or OF_NONE
+    rows = connection.execute(
+        _running(), {"of_channel": channel, "moment": now, "behind": last, "some": LOOKED_AT}
+    ).all()
+    found = []
     for campaign, group in groupby(rows, key=lambda row: row.id):
         lanes = list(group)
         limited = lanes[0].rate is not None or lanes[0].budget is not None
         found.append(Runner(campaign=campaign, lanes=tuple(row.lane for row in lanes), limited=limited))
-    return found
+    cut = len(rows) == LOOKED_AT and len(found) > 1
+    if cut:  # of the last one there may be more lanes than were read; it comes first the next time
+        found.pop()
+    onward = [runner for runner in found if runner.campaign is not None and runner.campaign > last]
+    if after is None:
+        return [NO_CAMPAIGN, *found]
+    if cut and len(onward) == len(found):
+        return found
+    return [*onward, NO_CAMPAIGN, *found[len(onward) :]]
 
 
 @cache
-def _running() -> Select[UUID, int, str | None, str | None]:
-    """Select the running campaigns of a channel with their open lanes."""
+def _running() -> Select[tuple[Any, ...]]:
+    """Select running campaigns with their open lanes in which something waits, from one on and then from the first."""
+    behind, some = bindparam("behind", type_=CampaignRow.id.type), bindparam("some", type_=Integer())
+    lane = func.coalesce(LaneRow.lane, 0).label("lane")
+    base = _open(select(CampaignRow.id, lane, CampaignRow.rate, CampaignRow.budget)).where(
+        _first(_of_lane(), literal(1)).is_not(None)
+    )
+    base = base.order_by(CampaignRow.id, LaneRow.lane).limit(some)
+    onward = base.where(CampaignRow.id > behind).subquery()
+    around = base.where(CampaignRow.id <= behind).subquery()
+    return select(union_all(select(onward), select(around)).limit(some).subquery())
+
+
+def _open(of_campaigns: Select[*_Columns]) -> Select[*_Columns]:
+    """Narrow to running campaigns and their lanes whose window is open."""
     now = bindparam("moment", type_=LaneRow.opens_at.type)
-    return (
-        select(CampaignRow.id, func.coalesce(LaneRow.lane, 0).label("lane"), CampaignRow.rate, CampaignRow.budget)
-        .outerjoin(LaneRow, LaneRow.campaign_id == CampaignRow.id)
-        .where(
-            CampaignRow.state == CampaignState.RUNNING.value,
-            CampaignRow.channel == bindparam("on_channel", type_=CampaignRow.channel.type),
-            or_(LaneRow.opens_at.is_(None), LaneRow.opens_at <= now),
-            or_(LaneRow.closes_at.is_(None), LaneRow.closes_at > now),
-        )
-        .order_by(CampaignRow.id, LaneRow.lane)
+    return of_campaigns.outerjoin(LaneRow, LaneRow.campaign_id == CampaignRow.id).where(
+        CampaignRow.state == CampaignState.RUNNING.value,
+        CampaignRow.channel == bindparam("of_channel", type_=CampaignRow.channel.type),
+        or_(LaneRow.opens_at.is_(None), LaneRow.opens_at <= now),
+        or_(LaneRow.closes_at.is_(None), LaneRow.closes_at > now),
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where messages wait side by side: one stretch of the claims' own index."""
-
-    priority: Priority
-    campaign: UUID | None
-    lane: int
-
-
-def places(connection: Connection, channel: Channel, now: datetime) -> list[Place]:
-    """Return the places of a channel from which messages may be taken now."""
-    found = [Place(priority=Priority.TRANSACTIONAL, campaign=None, lane=0)]
-    for runner in runners(connection, channel.value, now):
-        found += [Place(priority=Priority.BULK, campaign=runner.campaign, lane=lane) for lane in runner.lanes]
-    return found
-
-
-def first_due(connection: Connection, channel: Channel, place: Place, now: datetime) -> datetime | None:
-    """Return when the first message of a place that could go was due: one step into the index, however much waits."""
-    first = (
-        select(MessageRow.due_at)
+def _first(
+    of_place: Sequence[ColumnElement[bool]], what: ColumnElement[Any] | InstrumentedAttribute[Any]
+) -> ScalarSelect[Any]:
+    """Take something of the first message of a place that could go: one step into the index, however much waits."""
+    now = bindparam("moment", type_=LaneRow.opens_at.type)
+    return (
+        select(what)
         .where(
             MessageRow.state == State.QUEUED.value,
-            MessageRow.channel == channel.value,
-            MessageRow.priority == place.priority.value,
-            MessageRow.campaign_id.is_(None) if place.campaign is None else MessageRow.campaign_id == place.campaign,
-            MessageRow.lane == place.lane,
+            MessageRow.channel == bindparam("of_channel", type_=CampaignRow.channel.type),
+            *of_place,
             MessageRow.due_at <= now,
             MessageRow.expires_at > now,
         )
@@ -97,8 +125,56 @@ def first_due(connection: Connection, channel: Channel, place: Place, now: datet
         # sort all that waits.
         .order_by(MessageRow.campaign_id, MessageRow.due_at)
         .limit(1)
+        .scalar_subquery()
     )
-    return connection.execute(first).scalar()
+
+
+def _of_lane() -> list[ColumnElement[bool]]:
+    """Build the conditions of a lane's messages, beside a campaign and its lane."""
+    return [
+        MessageRow.priority == Priority.BULK.value,
+        MessageRow.campaign_id == CampaignRow.id,
+        MessageRow.lane == func.coalesce(LaneRow.lane, 0),
+    ]
+
+
+def _of_none(priority: Priority) -> list[ColumnElement[bool]]:
+    """Build the conditions of messages of no campaign."""
+    return [MessageRow.priority == priority.value, MessageRow.campaign_id.is_(None), MessageRow.lane == 0]
+
+
+def anything_due(connection: Connection, channel: Channel, now: datetime) -> bool:
+    """Say whether a channel has any message that could go now."""
+    given = {"of_channel": channel.value, "moment": now}
+    if any(since is not None for since in connection.execute(_first_of_none(), given).one()):
+        return True
+    return len(runners(connection, channel.value, now)) > 1
+
+
+def first_due(connection: Connection, channel: Channel, now: datetime) -> dict[Priority, datetime]:
+    """Return since when the first message that could go has been due, by priority."""
+    given = {"of_channel": channel.value, "moment": now}
+    transactional, bulk = connection.execute(_first_of_none(), given).one()
+    of_campaigns = connection.execute(_first_of_campaigns(), given).scalar()
+    found = {
+        Priority.TRANSACTIONAL: transactional,
+        Priority.BULK: min(filter(None, (bulk, of_campaigns)), default=None),
+    }
+    return {priority: since for priority, since in found.items() if since is not None}
+
+
+@cache
+def _first_of_none() -> Select[datetime | None, datetime | None]:
+    transactional, bulk = (
+        _first(_of_none(each), MessageRow.due_at) for each in (Priority.TRANSACTIONAL, Priority.BULK)
+    )
+    return select(transactional.label("transactional"), bulk.label("bulk"))
+
+
+@cache
+def _first_of_campaigns() -> Select[datetime | None]:
+    first = _open(select(_first(_of_lane(), MessageRow.due_at).label("due")).select_from(CampaignRow)).subquery()
+    return select(func.min(first.c.due, type_=MessageRow.due_at.type))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.enqueue import gift_from_json
-from dispatcher.ledger.lanes import first_due, places
+from dispatcher.ledger.lanes import first_due
 from dispatcher.ledger.tables import AttemptRow, AuditRow, GiftGuardRow, MessageRow
 
 
@@ -202,14 +202,11 @@ def oldest_waiting(connection: Connection, *, now: datetime) -> list[Waiting]:
 
     What a window or a campaign that does not run holds back is not waiting for its turn.
     """
-    found: dict[tuple[Channel, Priority], datetime] = {}
-    for channel in Channel:
-        for place in places(connection, channel, now):
-            first = first_due(connection, channel, place, now)
-            if first is not None:
-                key = (channel, place.priority)
-                found[key] = min(first, found.get(key, first))
-    return [Waiting(channel=channel, priority=priority, since=since) for (channel, priority), since in found.items()]
+    return [
+        Waiting(channel=channel, priority=priority, since=since)
+        for channel in Channel
+        for priority, since in first_due(connection, channel, now).items()
+    ]
 
 
 def guarded_among(connection: Connection, ids: Sequence[UUID]) -> frozenset[UUID]:

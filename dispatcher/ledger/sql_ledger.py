@@ -17,7 +17,7 @@ from dispatcher.domain.state import State
 from dispatcher.ledger import bulk, claim, counts, minutes, pauses, settle
 from dispatcher.ledger.advance import advance
 from dispatcher.ledger.engine import make_engine, reading, transaction
-from dispatcher.ledger.lanes import first_due, places
+from dispatcher.ledger.lanes import anything_due
 from dispatcher.ledger.tables import ASKED_FOR, MessageRow
 from dispatcher.ports import Advance, ClaimRequest, Due, Taken
 
@@ -125,4 +125,4 @@ def _waiting(connection: Connection, channel: Channel, now: datetime) -> bool:
     """Look for the first message that could go."""
     if connection.execute(select(claim.paused(channel.value, now))).scalar():
         return False
-    return any(first_due(connection, channel, place, now) for place in places(connection, channel, now))
+    return anything_due(connection, channel, now)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, event, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dispatcher.domain.message import Channel, Priority
@@ -86,9 +88,41 @@ def test_running_campaigns_share_and_paused_ones_wait(
                 number = f"+4477009{campaigns.index(campaign)}{n:04d}"
                 message = row(sms(clock.now(), bulk=True), campaign_id=campaign, recipient=number)
                 connection.execute(insert(MessageRow), message)
-    claimed = ledger.claim(wish(clock.now(), count=30, bulk_limit=30)).messages
+    claimed = ledger.claim(wish(clock.now(), count=80, bulk_limit=80)).messages
     counts = [sum(m.campaign_id == campaign for m in claimed) for campaign in campaigns]
-    assert counts == [25, 5, 0], "the small one whole, the big one the rest, the paused one nothing"
+    assert counts == [75, 5, 0], "the small one whole, the big one the rest, the paused one nothing"
+
+
+def test_with_many_campaigns_each_has_its_turn_and_a_claim_asks_no_more_often(
+    books: Books, ledger: SqlLedger, engine: Engine, clock: FakeClock
+) -> None:
+    """A hundred have something to send, a hundred wait for tomorrow, and there are messages of none."""
+    campaigns = [new_id(clock.now()) for _ in range(200)]
+    for place, campaign in enumerate(campaigns):
+        name = {"id": campaign, "name": f"burst {place}", "channel": "sms", "state": "running"}
+        due_at = clock.now() + timedelta(days=place % 2)
+        with transaction(engine) as connection:
+            connection.execute(insert(CampaignRow), name | {"created_at": clock.now()})
+            rows = [
+                row(
+                    sms(clock.now(), bulk=True),
+                    campaign_id=campaign,
+                    recipient=f"+4477{place:04d}{n:04d}",
+                    due_at=due_at,
+                )
+                for n in range(40)
+            ]
+            connection.execute(insert(MessageRow), rows)
+    books.enqueue([sms(clock.now(), f"text {n}", bulk=True) for n in range(40)], source="test")
+    asked, taken = [0], Counter[UUID | None]()
+    event.listen(engine, "before_cursor_execute", lambda *_: asked.append(asked.pop() + 1))
+    for _ in range(26):
+        claimed = ledger.claim(wish(clock.now(), count=128, bulk_limit=128)).messages
+        assert len(claimed) == 128
+        taken.update(message.campaign_id for message in claimed)
+    assert asked[0] / 26 < 12, "a claim, on average"
+    assert len(taken) == 101
+    assert min(taken.values()) == 32, "each was given its share before any had another"
 
 
 def test_a_pause_holds_at_the_next_claim_and_ends_by_itself(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:
