@@ -31,6 +31,7 @@ from dispatcher.domain.attempt import Claimed, Sent, settlement
 from dispatcher.domain.identity import AttemptId, uuid7
 from dispatcher.domain.message import Channel, Intake, NewMessage, Sms, check_message
 from dispatcher.domain.policy import SMS_POLICY, decide
+from dispatcher.engine.tick import COUNTING
 from dispatcher.ledger import Books, SqlLedger, make_engine, migrate
 from dispatcher.ports import ClaimRequest
 from dispatcher.testing import ACCEPTED
@@ -173,7 +174,7 @@ def tick(ledger: SqlLedger, now: datetime) -> None:
     ledger.lost_leases(now=now - timedelta(minutes=5), limit=500)
     ledger.expire(now=now, limit=500)
     ledger.advance(now=now)
-    ledger.recount(now=now, patience=timedelta(milliseconds=200))
+    ledger.recount(now=now, patience=COUNTING)
     ledger.due(now=now)
 
 
