@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 
 help: ## Say what can be made
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -29,6 +29,18 @@ browser: ## Install Chromium for the browser tests, where that is possible
 test: $(STAMP) browser ## Run every test on real servers (Valkey, PostgreSQL, SQLite)
 	@$(BIN)/python -m pytest
 
+$(VENV)/.bench: $(STAMP)
+	@echo "installing what benchmarks compare with ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench ## Messages a second beside peers and bare loops, in about fifteen minutes; nothing else should run
+	@$(BIN)/python benchmarks/throughput.py --json benchmarks/results/throughput.json \
+		--picture docs/pictures/throughput.svg
+
+bench-quick: $(VENV)/.bench ## The same with few rows and one round, in under two minutes
+	@$(BIN)/python benchmarks/throughput.py --quick --messages 16000
+
 check: $(STAMP) ## Format, lint, types, import contracts, tests: what CI runs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -43,4 +55,4 @@ format: $(STAMP) ## Put the code in its form
 clean: ## Remove what was made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
 
-.PHONY: help install demo browser test check format clean
+.PHONY: help install demo browser test bench bench-quick check format clean

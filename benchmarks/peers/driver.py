@@ -15,7 +15,7 @@ import psycopg
 import redis
 
 from benchmarks.measuring import TRICKLE, Bench, Figure, burst_waits, call, cpu, memory, running
-from benchmarks.ours import check
+from benchmarks.ours import check, wait_carried
 
 BIN = Path(sys.executable).parent
 COMMANDS = {
@@ -62,6 +62,7 @@ def peer(name: str, options: str, *, in_flight: int, sql: str = "psycopg") -> Ca
                 many = list(range(1, bench.messages + 1))
                 insert(connection, many)
                 enqueue(many)
+                wait_carried(bench)
                 settled(connection)
                 took = time.monotonic() - began
                 used, held, waited = cpu(process.pid) - before, memory(process.pid), burst_waits(bench.api, began)

@@ -13,7 +13,7 @@ from dispatcher.domain.errors import BrokerUnavailable, LedgerUnavailable, Scope
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.engine import Spool
-from dispatcher.ledger import current, head, wal_is_safe
+from dispatcher.ledger import HEAD, current, wal_is_safe
 from dispatcher.ports import Token
 from dispatcher.settings import load_settings
 from dispatcher.wiring import Services, require_api
@@ -70,7 +70,7 @@ def _ledger(walk: Walk) -> str:
 
 
 def _schema(walk: Walk) -> str:
-    found, wanted = current(walk.services.engine), head()
+    found, wanted = current(walk.services.engine), HEAD
     if found == wanted:
         return f"at revision {found}, the newest"
     if found is not None and found > wanted:

@@ -21,14 +21,14 @@ def migrate(
     Run it before workers of a new version start; they never do it by themselves. Running it twice is harmless.
     """
     from dispatcher.cli import screen
-    from dispatcher.ledger import head, migrate
+    from dispatcher.ledger import HEAD, migrate
 
     if to == "base" and not yes:
         raise Refused("--to base deletes every message and the audit trail; add --yes if you mean it")
     with open_services() as services:
         before, after = migrate(services.engine, target=to)
     if as_json:
-        screen.print_json({"before": before, "after": after, "head": head(), "changed": before != after})
+        screen.print_json({"before": before, "after": after, "head": HEAD, "changed": before != after})
     elif before == after:
         screen.say(f"The ledger is at revision {after or 'none'} already.")
     else:

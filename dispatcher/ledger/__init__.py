@@ -15,13 +15,14 @@ from dispatcher.ledger.loading import Entry, Loaded, LoadPage
 from dispatcher.ledger.operations import By, Resolution
 from dispatcher.ledger.pauses import AUTOMATIC, Pause
 from dispatcher.ledger.queries import Attempt, AuditEntry, Filter, Message, Tally, Waiting
-from dispatcher.ledger.schema import current, head, migrate, require_head
+from dispatcher.ledger.schema import HEAD, current, migrate, require_head
 from dispatcher.ledger.sessions import after_commit
 from dispatcher.ledger.sql_ledger import SqlLedger
 from dispatcher.ledger.suppressions import Suppression
 
 __all__ = [
     "AUTOMATIC",
+    "HEAD",
     "Attempt",
     "AuditEntry",
     "Books",
@@ -51,7 +52,6 @@ __all__ = [
     "Waiting",
     "after_commit",
     "current",
-    "head",
     "make_engine",
     "migrate",
     "require_head",

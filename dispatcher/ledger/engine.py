@@ -202,9 +202,9 @@ def reachable() -> Iterator[None]:
         raise LedgerUnavailable(f"no free connection to the ledger: {error}") from None
     except DBAPIError as error:
         if _is_unprepared(error):
-            from dispatcher.ledger.schema import head  # which itself stands on this module
+            from dispatcher.ledger.schema import HEAD  # which itself stands on this module
 
-            raise LedgerOutdated(None, head()) from None
+            raise LedgerOutdated(None, HEAD) from None
         if _is_away(error):
             reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
             raise LedgerUnavailable(f"the ledger cannot be used now: {reason}") from None

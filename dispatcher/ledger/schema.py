@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, inspect, text
 
 from dispatcher.domain.errors import LedgerOutdated, SettingsError
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.tables import VERSION_TABLE
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0005"
+"""The newest of ``migrations/versions``: named here so that workers need not load Alembic, a tenth of their memory."""
 _INSTALLED = Path(__file__).parent.parent / "migrations"
 _CHECKOUT = Path(__file__).parent.parent.parent / "migrations"
 _LOCK = 0x6469_7370
 """Key of the advisory lock that keeps two `dispatcher migrate` apart on PostgreSQL; SQLite has its write lock."""
-
-
-def head() -> str:
-    """Return the revision that this version works with."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None, "the migrations folder is empty"  # noqa: S101 - a broken installation
-    return revision
 
 
 def current(engine: Engine) -> str | None:
@@ -34,7 +28,9 @@ def current(engine: Engine) -> str | None:
     :raises LedgerUnavailable: the database cannot be reached.
     """
     with reading(engine) as connection:
-        return _context(connection).get_current_revision()
+        if not inspect(connection).has_table(VERSION_TABLE):
+            return None
+        return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - ours
 
 
 def require_head(engine: Engine) -> None:
@@ -42,9 +38,9 @@ def require_head(engine: Engine) -> None:
 
     :raises LedgerOutdated: with the revision found, the one needed and the command that mends it.
     """
-    found, wanted = current(engine), head()
-    if found != wanted:
-        raise LedgerOutdated(found, wanted)
+    found = current(engine)
+    if found != HEAD:
+        raise LedgerOutdated(found, HEAD)
 
 
 def migrate(engine: Engine, *, target: str = "head") -> tuple[str | None, str | None]:
@@ -52,6 +48,9 @@ def migrate(engine: Engine, *, target: str = "head") -> tuple[str | None, str | 
 
     :raises SettingsError: there is no such revision.
     """
+    from alembic import command
+    from alembic.util import CommandError
+
     config = _config()
     before = current(engine)
     with transaction(engine) as connection:
@@ -61,23 +60,21 @@ def migrate(engine: Engine, *, target: str = "head") -> tuple[str | None, str | 
         try:
             (command.downgrade if _is_older(config, target, than=before) else command.upgrade)(config, target)
         except CommandError as error:
-            raise SettingsError(
-                f"the ledger has no way to revision {target} ({error}); the newest is {head()}"
-            ) from None
+            raise SettingsError(f"the ledger has no way to revision {target} ({error}); the newest is {HEAD}") from None
     return before, current(engine)
 
 
 def _is_older(config: Config, target: str, *, than: str | None) -> bool:
+    from alembic.script import ScriptDirectory
+
     newest_first = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     older = newest_first[newest_first.index(than) + 1 :] if than in newest_first else []
     return target == "base" or target in older
 
 
-def _context(connection: Connection) -> MigrationContext:
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-
-
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_INSTALLED if _INSTALLED.is_dir() else _CHECKOUT))
     return config

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.ledger import head
+from dispatcher.ledger import HEAD
 from tests.deploy.composed import PROJECT
 from tests.deploy.image import Image
 
@@ -55,8 +55,8 @@ def test_the_checkout_is_not_what_these_tests_run(image: Image, tmp_path: Path) 
 def test_it_migrates_a_ledger_from_an_empty_folder(image: Image, tmp_path: Path) -> None:
     variables = {"DISPATCHER_HOME": str(tmp_path / "home")}
     first, second = (image.run(["dispatcher", "migrate", "--json"], variables, tmp_path) for _ in range(2))
-    assert json.loads(first.stdout) == {"before": None, "after": head(), "head": head(), "changed": True}
-    assert json.loads(second.stdout) == {"before": head(), "after": head(), "head": head(), "changed": False}
+    assert json.loads(first.stdout) == {"before": None, "after": HEAD, "head": HEAD, "changed": True}
+    assert json.loads(second.stdout) == {"before": HEAD, "after": HEAD, "head": HEAD, "changed": False}
     assert (tmp_path / "home" / "ledger.db").exists()
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
 from dispatcher.domain.errors import LedgerOutdated
-from dispatcher.ledger import Books, current, head, make_engine, migrate, require_head
+from dispatcher.ledger import HEAD, Books, current, make_engine, migrate, require_head
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.schema import _config
 from dispatcher.testing import FakeClock
@@ -19,7 +22,7 @@ from tests.making import sms
 
 
 def test_migrations_go_up_down_and_up_and_match_the_models(engine: Engine) -> None:
-    assert current(engine) == head()
+    assert current(engine) == HEAD
     migrate(engine, target="base")
     assert current(engine) is None
     migrate(engine)
@@ -40,6 +43,16 @@ def test_words_too_long_for_their_index_are_cut_when_it_comes(engine: Engine, bo
     with engine.connect() as connection:
         kept = connection.execute(text("SELECT last_error FROM dispatcher_messages")).scalar_one()
     assert kept == words[:500]
+
+
+def test_the_newest_revision_is_the_one_that_is_named() -> None:
+    assert ScriptDirectory.from_config(_config()).get_current_head() == HEAD
+
+
+def test_a_worker_does_not_load_alembic() -> None:
+    program = "import sys, dispatcher.serving, dispatcher.cli; print('alembic' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
 
 
 def test_every_name_in_the_database_has_the_prefix(engine: Engine) -> None:
@@ -70,4 +83,4 @@ def test_two_migrations_at_once_are_as_good_as_one(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    assert current(engine) == head()
+    assert current(engine) == HEAD

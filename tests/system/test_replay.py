@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from uuid import UUID
 
+import pytest
 import requests
 from sqlalchemy import func, select
 
@@ -28,6 +29,7 @@ MANY = int(os.environ.get("REPLAYED", "4000"))
 QUERY = "channel:sms status:422"
 
 
+@pytest.mark.timeout(120 + MANY / 50)
 def test_each_dead_letter_is_replayed_exactly_once_through_kills(system: System) -> None:
     dice = random.Random(5)
     system.environment["DISPATCHER_WEB_SECRET"] = "sealed with the same before and after a kill"
