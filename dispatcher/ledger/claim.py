@@ -44,7 +44,7 @@ from dispatcher.domain.state import State
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.enqueue import gift_from_json
 from dispatcher.ledger.lanes import OF_NONE, Allowance, Runner, amounts_of, runners
-from dispatcher.ledger.tables import ChannelRow, GiftGuardRow, MessageRow, SuppressionRow
+from dispatcher.ledger.tables import QUEUED, SENDING, ChannelRow, GiftGuardRow, MessageRow, SuppressionRow
 from dispatcher.ports import ClaimRequest, Taken
 
 log = structlog.get_logger(__name__)
@@ -253,7 +253,7 @@ def _due(*, gift: bool, of_campaign: bool) -> Select[tuple[UUID, bool | None]]:
     due = (
         select(MessageRow.id, opted_out.label("opted_out"))
         .where(
-            MessageRow.state == State.QUEUED.value,
+            MessageRow.state == QUEUED,
             MessageRow.channel == channel,
             MessageRow.priority == bindparam("with_priority", type_=MessageRow.priority.type),
             MessageRow.campaign_id == campaign if of_campaign else MessageRow.campaign_id.is_(None),
@@ -301,7 +301,7 @@ def lost_leases(engine_connection: Connection, *, now: datetime, limit: int) -> 
     """Return messages whose lease ran out: their worker died, or was stopped for longer than the lease."""
     lost = (
         select(*_CLAIMED)
-        .where(and_(MessageRow.state == State.SENDING.value, MessageRow.lease_expires_at <= now))
+        .where(and_(MessageRow.state == SENDING, MessageRow.lease_expires_at <= now))
         .order_by(MessageRow.lease_expires_at)
         .limit(limit)
     )
@@ -315,7 +315,7 @@ def renew(connection: Connection, messages: Sequence[Claimed], *, now: datetime,
         .where(
             MessageRow.id.in_([message.id for message in messages]),
             MessageRow.lease_token.in_({message.lease for message in messages}),
-            MessageRow.state == State.SENDING.value,
+            MessageRow.state == SENDING,
             MessageRow.lease_expires_at > now,
         )
         .values(lease_expires_at=until)

@@ -33,7 +33,7 @@ from dispatcher.domain.rate import Rate, parse_rate
 from dispatcher.domain.state import State
 from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.pauses import AUTOMATIC
-from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, LaneRow, MessageRow
+from dispatcher.ledger.tables import QUEUED, CampaignRow, GiftGuardRow, LaneRow, MessageRow
 
 _Columns = TypeVarTuple("_Columns")
 
@@ -115,7 +115,7 @@ def _first(
     return (
         select(what)
         .where(
-            MessageRow.state == State.QUEUED.value,
+            MessageRow.state == QUEUED,
             MessageRow.channel == bindparam("of_channel", type_=CampaignRow.channel.type),
             *of_place,
             MessageRow.due_at <= now,

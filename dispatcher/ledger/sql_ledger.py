@@ -18,7 +18,7 @@ from dispatcher.ledger import bulk, claim, counts, minutes, pauses, settle
 from dispatcher.ledger.advance import advance
 from dispatcher.ledger.engine import make_engine, reading, transaction
 from dispatcher.ledger.lanes import anything_due
-from dispatcher.ledger.tables import ASKED_FOR, MessageRow
+from dispatcher.ledger.tables import ASKED_FOR, QUEUED, MessageRow
 from dispatcher.ports import Advance, ClaimRequest, Due, Taken
 
 TOO_LATE = "its time was over before it could be sent"
@@ -68,7 +68,7 @@ class SqlLedger:
         """Give up queued messages whose time is over."""
         overdue = (
             select(MessageRow.id)
-            .where(MessageRow.state == State.QUEUED.value, MessageRow.expires_at <= now, text(ASKED_FOR))
+            .where(MessageRow.state == QUEUED, MessageRow.expires_at <= now, text(ASKED_FOR))
             .order_by(MessageRow.expires_at)
             .limit(limit)
         )

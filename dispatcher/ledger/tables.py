@@ -6,7 +6,19 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, MetaData, SmallInteger, String, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    MetaData,
+    SmallInteger,
+    String,
+    Text,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dispatcher.domain.attempt import Trigger
@@ -48,6 +60,9 @@ def one_of(
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+QUEUED: ColumnElement[str] = literal_column("'queued'")
+SENDING: ColumnElement[str] = literal_column("'sending'")
+"""For statements that are planned once and kept: to know that a partial index serves, PostgreSQL must see the state."""
 LONGEST_ERROR = 500
 """Characters of ``last_error``: an index has it, and PostgreSQL takes no more than 2,704 bytes into an entry."""
 ASKED_FOR = "max_attempts > 0"
