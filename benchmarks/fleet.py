@@ -15,6 +15,9 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SETTLING = 0.6
+"""The part of PostgreSQL's work that settlements are; the rest is claims."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
@@ -53,39 +56,51 @@ class Process:
     """A worker process: how many of its calls are over by when."""
 
     in_flight: int = 0
+    landed: int = 0
     landing: list[tuple[float, int]] = field(default_factory=list)
+
+    def land(self, now: float) -> None:
+        """Take what is over out of what is under way."""
+        self.landed = sum(count for at, count in self.landing if at <= now)
+        self.landing = [(at, count) for at, count in self.landing if at > now]
+
+    def leave(self, now: float, room: int, costs: Costs) -> None:
+        """Let calls go, one after the other on the process's own core, in eighths."""
+        self.in_flight += room
+        spread = max(1, room // 8)
+        for first in range(0, room, spread):
+            count = min(spread, room - first)
+            self.landing.append((now + (first + count) * costs.worker + costs.latency, count))
 
 
 def simulate(costs: Costs, *, processes: int, in_flight: int, cores: int, seconds: float) -> tuple[float, float, float]:
-    """Return messages a second, and the shares of PostgreSQL and of Redis that are busy."""
+    """Return messages a second, and the shares of PostgreSQL and of Redis that are busy.
+
+    Every step of a turn is an event of its own, so that whoever comes first is served first.
+    """
     postgres, redis = Served([0.0] * cores), Served([0.0])
     fleet = [Process() for _ in range(processes)]
-    turns = [(place * 0.001, place) for place in range(processes)]
-    heapq.heapify(turns)
+    events = [(place * 0.001, place, "limits") for place in range(processes)]
     settled = 0
-    while turns[0][0] < seconds:
-        now, place = heapq.heappop(turns)
+    while events[0][0] < seconds:
+        now, place, step = heapq.heappop(events)
         process = fleet[place]
-        landed = sum(count for at, count in process.landing if at <= now)
-        process.landing = [(at, count) for at, count in process.landing if at > now]
-        for _ in range(costs.redis_calls):
-            now = redis.serve(now, costs.redis)
-        now += costs.turn
-        if landed:
-            now = postgres.serve(now, landed * costs.postgres * 0.6)
-            process.in_flight -= landed
-            settled += landed
-        room = in_flight - process.in_flight
-        if room:
-            now = postgres.serve(now, room * costs.postgres * 0.4)
-            process.in_flight += room
-            spread = max(1, room // 8)
-            for first in range(0, room, spread):  # the worker's own core lets them go one after the other
-                count = min(spread, room - first)
-                process.landing.append((now + (first + count) * costs.worker + costs.latency, count))
-        soonest = min(at for at, _ in process.landing)
-        heapq.heappush(turns, (max(now, soonest), place))
-    return settled / seconds, postgres.busy / seconds / cores, redis.busy / seconds
+        match step:
+            case "limits":
+                process.land(now)
+                done = max(redis.serve(now, costs.redis) for _ in range(costs.redis_calls))
+                heapq.heappush(events, (done + costs.turn, place, "settle"))
+            case "settle":
+                done = postgres.serve(now, process.landed * costs.postgres * SETTLING) if process.landed else now
+                process.in_flight -= process.landed
+                settled += process.landed
+                heapq.heappush(events, (done, place, "claim"))
+            case _:
+                room = in_flight - process.in_flight
+                done = postgres.serve(now, room * costs.postgres * (1 - SETTLING)) if room else now
+                process.leave(done, room, costs)
+                heapq.heappush(events, (max(done, min(at for at, _ in process.landing)), place, "limits"))
+    return settled / seconds, min(1.0, postgres.busy / seconds / cores), min(1.0, redis.busy / seconds)
 
 
 def main() -> None:
