@@ -31,3 +31,20 @@ def test_a_call_that_comes_too_late_to_its_first_byte_does_not_leave(monkeypatch
         transport.close()
         assert api.received == []
     assert outcome.kind is OutcomeKind.NOT_SENT
+
+
+def test_a_connection_that_is_closed_as_soon_as_it_is_there_carries_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = TCPConnector.connect
+
+    async def closed(connector: TCPConnector, *given: Any) -> Any:
+        connection: Any = await connect(connector, *given)
+        connection.protocol.transport.abort()
+        return connection
+
+    monkeypatch.setattr(TCPConnector, "connect", closed)
+    with Stand(always(answer())) as api:
+        transport = aiohttp_transport(api.url)
+        outcome = send(transport).outcome
+        transport.close()
+        assert api.received == []
+    assert outcome.kind is OutcomeKind.NOT_SENT, "nothing was written, so nothing is in doubt"
