@@ -32,6 +32,8 @@ test: $(STAMP) browser ## Run every test on real servers (Valkey, PostgreSQL, SQ
 $(VENV)/.bench: $(STAMP)
 	@echo "installing what benchmarks compare with ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@# These ask for an older client of Redis than they need.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'arq>=0.25' 'taskiq-redis>=1.1'
 	@touch $@
 
 bench: $(VENV)/.bench ## Messages a second beside peers and bare loops, in about fifteen minutes; nothing else should run
