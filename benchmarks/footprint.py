@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import redis as redis_py
 from sqlalchemy import text
 
-from benchmarks.measuring import TRICKLE, Bench, call, cpu, largest, running, servers
+from benchmarks.measuring import TRICKLE, Bench, call, cpu, largest, running, servers, wait_carried
 from benchmarks.ours import emptied, settings, trickle, wait_settled
 from benchmarks.report import write
 from dispatcher import Dispatcher, Sms
@@ -73,8 +73,7 @@ def one(bench: Bench, transport: str) -> dict[str, float]:
             many = bench.messages / (time.monotonic() - began)
             before = part_cpu(process.pid, postgres, valkey)
             began, left = time.monotonic(), waiting(engine)
-            while call(f"{bench.api}/journal")["messages"] < bench.messages + TRICKLE:
-                time.sleep(0.05)
+            wait_carried(bench, bench.messages + TRICKLE)
             wait_settled(engine)
             took = time.monotonic() - began
             after = part_cpu(process.pid, postgres, valkey)

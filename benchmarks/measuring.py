@@ -157,6 +157,46 @@ def call(url: str) -> Any:
         return json.loads(answer.read())
 
 
+def burst(bench: Bench, pid: int, send: Callable[[], None], trickle: Callable[[], list[float]]) -> Figure:
+    """Measure a worker while it sends everything at once, and then a few one at a time.
+
+    :param send: enqueues all messages and returns when all are settled.
+    :param trickle: sends some, each on its own, and returns how long each took to the API, in milliseconds.
+    :raises ValueError: the API has not had each message exactly once, so the round counts for nothing.
+    """
+    call(f"{bench.api}/journal/clear")
+    before, began = cpu(pid), time.monotonic()
+    send()
+    took = time.monotonic() - began
+    used, held, waited = cpu(pid) - before, memory(pid), burst_waits(bench.api, began)
+    counts = call(f"{bench.api}/journal")
+    if counts != {"calls": bench.messages, "messages": bench.messages}:
+        raise ValueError(f"void: of {bench.messages:,} messages the journal has {counts}")
+    return Figure(
+        messages=bench.messages,
+        seconds=took,
+        cpu_s=used,
+        memory_mb=held,
+        waits_ms=trickle(),
+        burst_waits_s=waited,
+    )
+
+
+def waits(bench: Bench, called: Mapping[str, float]) -> list[float]:
+    """Return how long after its moment each message came to the API, in milliseconds; clocks are one machine's."""
+    arrived = call(f"{bench.api}/journal/arrivals")
+    return [(arrived[message] - moment) * 1000 for message, moment in called.items()]
+
+
+def wait_carried(bench: Bench, messages: int) -> None:
+    """Wait until the API has had so many messages: to ask the ledger all the time would cost what is measured."""
+    ends = time.monotonic() + 300
+    while call(f"{bench.api}/journal")["messages"] < messages:
+        if time.monotonic() > ends:
+            raise TimeoutError("nothing moves")
+        time.sleep(0.05)
+
+
 def burst_waits(api: str, began: float) -> tuple[float, float]:
     """Return how long after a moment requests came, median and 99th percentile; clocks are one machine's."""
     arrivals = sorted(call(f"{api}/journal/arrivals").values())

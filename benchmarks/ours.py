@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine, text
 
-from benchmarks.measuring import TRICKLE, Bench, Figure, burst_waits, call, cpu, memory, running
+from benchmarks import measuring
+from benchmarks.measuring import TRICKLE, Bench, Figure, running
 from dispatcher import Dispatcher, Sms
 from dispatcher.ledger import make_engine, migrate
 
@@ -64,23 +65,18 @@ def burst(bench: Bench, ledger: str, transport: str, processes: int, in_flight: 
             for _ in range(4):  # connections, token, plans: as a worker that has run for a while has them
                 client.send_sms("+61491570006", "warm")
             wait_settled(engine)
-            call(f"{bench.api}/journal/clear")
-            before, began = cpu(process.pid), time.monotonic()
-            client.send_many(
-                Sms(recipient=f"+614{11_000_000 + n:08d}", body="Your code is 123456") for n in range(bench.messages)
+            return measuring.burst(
+                bench, process.pid, lambda: send(bench, client, engine), lambda: trickle(bench, client, engine)
             )
-            wait_settled(engine, bench)
-            took = time.monotonic() - began
-            used, held, waited = cpu(process.pid) - before, memory(process.pid), burst_waits(bench.api, began)
-            check(bench)
-            return Figure(
-                messages=bench.messages,
-                seconds=took,
-                cpu_s=used,
-                memory_mb=held,
-                waits_ms=trickle(bench, client, engine),
-                burst_waits_s=waited,
-            )
+
+
+def send(bench: Bench, client: Dispatcher, engine: Engine) -> None:
+    """Enqueue all messages as one stream and wait until they are settled."""
+    client.send_many(
+        Sms(recipient=f"+614{11_000_000 + n:08d}", body="Your code is 123456") for n in range(bench.messages)
+    )
+    measuring.wait_carried(bench, bench.messages)
+    wait_settled(engine)
 
 
 def trickle(bench: Bench, client: Dispatcher, engine: Engine) -> list[float]:
@@ -91,18 +87,7 @@ def trickle(bench: Bench, client: Dispatcher, engine: Engine) -> list[float]:
         moment = time.monotonic()
         called[str(client.send_sms("+61491570006", "Your code is 123456").id)] = moment
     wait_settled(engine)
-    arrived = call(f"{bench.api}/journal/arrivals")
-    return [(arrived[message] - moment) * 1000 for message, moment in called.items()]
-
-
-def check(bench: Bench) -> None:
-    """Look into the stand-in's journal: a round counts only if it has each message exactly once.
-
-    :raises ValueError: it has not.
-    """
-    counts = call(f"{bench.api}/journal")
-    if counts != {"calls": bench.messages, "messages": bench.messages}:
-        raise ValueError(f"void: of {bench.messages:,} messages the journal has {counts}")
+    return measuring.waits(bench, called)
 
 
 @contextmanager
@@ -118,13 +103,8 @@ def emptied(ledger: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def wait_settled(engine: Engine, bench: Bench | None = None) -> None:
-    """Wait until nothing is queued or under way.
-
-    :param bench: wait for its API's journal first: to ask the ledger all the time would cost what is measured.
-    """
-    if bench is not None:
-        wait_carried(bench)
+def wait_settled(engine: Engine) -> None:
+    """Wait until nothing is queued or under way."""
     left = text("SELECT EXISTS (SELECT 1 FROM dispatcher_messages WHERE state IN ('queued', 'sending'))")
     ends = time.monotonic() + 300
     while True:
@@ -134,12 +114,3 @@ def wait_settled(engine: Engine, bench: Bench | None = None) -> None:
         if time.monotonic() > ends:
             raise TimeoutError("nothing moves")
         time.sleep(0.02)
-
-
-def wait_carried(bench: Bench) -> None:
-    """Wait until the API has had each message."""
-    ends = time.monotonic() + 300
-    while call(f"{bench.api}/journal")["messages"] < bench.messages:
-        if time.monotonic() > ends:
-            raise TimeoutError("nothing moves")
-        time.sleep(0.05)

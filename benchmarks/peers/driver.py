@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import redis
 
-from benchmarks.measuring import TRICKLE, Bench, Figure, burst_waits, call, cpu, memory, running
-from benchmarks.ours import check, wait_carried
+from benchmarks import measuring
+from benchmarks.measuring import TRICKLE, Bench, Figure, running
 
 BIN = Path(sys.executable).parent
 COMMANDS = {
@@ -35,8 +35,8 @@ def peer(name: str, options: str, *, in_flight: int, sql: str = "psycopg") -> Ca
     :param sql: by what tasks in threads talk to the database.
     """
 
-    def run(bench: Bench) -> Figure:
-        bench = replace(bench, messages=bench.messages // SLOWER)
+    def run(whole: Bench) -> Figure:
+        bench = replace(whole, messages=whole.messages // SLOWER)
         ledger = bench.ledger.replace("postgresql+psycopg://", "postgresql://")
         environment = {
             "PEER_API": bench.api,
@@ -57,24 +57,15 @@ def peer(name: str, options: str, *, in_flight: int, sql: str = "psycopg") -> Ca
                     insert(connection, [-n])
                     enqueue([-n])
                 settled(connection)
-                call(f"{bench.api}/journal/clear")
-                before, began = cpu(process.pid), time.monotonic()
-                many = list(range(1, bench.messages + 1))
-                insert(connection, many)
-                enqueue(many)
-                wait_carried(bench)
-                settled(connection)
-                took = time.monotonic() - began
-                used, held, waited = cpu(process.pid) - before, memory(process.pid), burst_waits(bench.api, began)
-                check(bench)
-                return Figure(
-                    messages=bench.messages,
-                    seconds=took,
-                    cpu_s=used,
-                    memory_mb=held,
-                    waits_ms=trickle(bench, connection, enqueue),
-                    burst_waits_s=waited,
-                )
+
+                def send() -> None:
+                    many = list(range(1, bench.messages + 1))
+                    insert(connection, many)
+                    enqueue(many)
+                    measuring.wait_carried(bench, bench.messages)
+                    settled(connection)
+
+                return measuring.burst(bench, process.pid, send, lambda: trickle(bench, connection, enqueue))
 
     return run
 
@@ -92,8 +83,7 @@ def trickle(
 
     enqueue(list(range(bench.messages + 1, bench.messages + 1 + TRICKLE)), one_by_one=one)
     settled(connection)
-    arrived = call(f"{bench.api}/journal/arrivals")
-    return [(arrived[message] - moment) * 1000 for message, moment in called.items()]
+    return measuring.waits(bench, called)
 
 
 def insert(connection: psycopg.Connection[tuple[object, ...]], messages: list[int]) -> None:

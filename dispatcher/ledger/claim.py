@@ -43,7 +43,7 @@ from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.enqueue import gift_from_json
-from dispatcher.ledger.lanes import OF_NONE, Allowance, Runner, amounts_of, runners
+from dispatcher.ledger.lanes import NOBODY, OF_NONE, Allowance, Runner, amounts_of, runners
 from dispatcher.ledger.tables import QUEUED, SENDING, ChannelRow, GiftGuardRow, MessageRow, SuppressionRow
 from dispatcher.ports import ClaimRequest, Taken
 
@@ -81,13 +81,13 @@ class Claims:
 
     engine: Engine
     _turn: count[int] = field(default_factory=count, init=False)
-    _after: dict[Channel, UUID | None] = field(default_factory=dict, init=False)
+    _after: dict[Channel, UUID] = field(default_factory=lambda: dict.fromkeys(Channel, NOBODY), init=False)
     """Who took bulk messages last."""
 
     def claim(self, request: ClaimRequest) -> Taken:
         """Take what is due, in this order: bulk's reserved share, transactional, bulk with what is left."""
         with transaction(self.engine) as connection:
-            lease = _Lease(connection, request, turn=next(self._turn), after=self._after.get(request.channel))
+            lease = _Lease(connection, request, turn=next(self._turn), after=self._after[request.channel])
             if request.bulk:
                 lease.claim_bulk(request.bulk)
             lease.claim(Priority.TRANSACTIONAL, None, 0, lease.room)
@@ -101,7 +101,7 @@ class Claims:
 class _Lease:
     """One claim under way: the lease that it hands out and the rows that took it."""
 
-    def __init__(self, connection: Connection, request: ClaimRequest, *, turn: int, after: UUID | None) -> None:
+    def __init__(self, connection: Connection, request: ClaimRequest, *, turn: int, after: UUID) -> None:
         self.channel = request.channel.value
         self.rows: list[Row[tuple[object, ...]]] = []
         self.bulk_taken = 0

@@ -50,21 +50,22 @@ class Runner:
 
 NO_CAMPAIGN = Runner(campaign=None, lanes=(0,), limited=False)
 OF_NONE = UUID(int=0)
-"""Stands for the messages of no campaign where campaigns go by their ids."""
+"""Stands for the messages of no campaign where campaigns go by their ids: they come first."""
+NOBODY = UUID(int=(1 << 128) - 1)
+"""Comes after every campaign, so that the ring begins with its first."""
 LOOKED_AT = 64
 """Lanes of running campaigns that one look returns at the most."""
 
 
-def runners(connection: Connection, channel: str, now: datetime, *, after: UUID | None = None) -> list[Runner]:
+def runners(connection: Connection, channel: str, now: datetime, *, after: UUID) -> list[Runner]:
     """Return some of whose bulk messages may go now, in a ring: those of no campaign, then campaigns by their ids.
 
     However many campaigns run, this reads only as many as it returns, or once into the index for each that has nothing.
 
-    :param after: who took last; ``OF_NONE`` if it was the messages of no campaign, which come first when nobody did.
+    :param after: who took last: a campaign, ``OF_NONE`` or ``NOBODY``.
     """
-    last = after or OF_NONE
     rows = connection.execute(
-        _running(), {"of_channel": channel, "moment": now, "behind": last, "some": LOOKED_AT}
+        _running(), {"of_channel": channel, "moment": now, "behind": after, "some": LOOKED_AT}
     ).all()
     found = []
     for campaign, group in groupby(rows, key=lambda row: row.id):
@@ -74,11 +75,9 @@ def runners(connection: Connection, channel: str, now: datetime, *, after: UUID 
     cut = len(rows) == LOOKED_AT and len(found) > 1
     if cut:  # of the last one there may be more lanes than were read; it comes first the next time
         found.pop()
-    onward = [runner for runner in found if runner.campaign is not None and runner.campaign > last]
-    if after is None:
-        return [NO_CAMPAIGN, *found]
+    onward = [runner for runner in found if runner.campaign is not None and runner.campaign > after]
     if cut and len(onward) == len(found):
-        return found
+        return found  # the ring does not close yet
     return [*onward, NO_CAMPAIGN, *found[len(onward) :]]
 
 
@@ -148,7 +147,7 @@ def anything_due(connection: Connection, channel: Channel, now: datetime) -> boo
     given = {"of_channel": channel.value, "moment": now}
     if any(since is not None for since in connection.execute(_first_of_none(), given).one()):
         return True
-    return len(runners(connection, channel.value, now)) > 1
+    return connection.execute(_running(), given | {"behind": NOBODY, "some": 1}).first() is not None
 
 
 def first_due(connection: Connection, channel: Channel, now: datetime) -> dict[Priority, datetime]:
