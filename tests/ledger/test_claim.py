@@ -15,6 +15,7 @@ from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.state import State
 from dispatcher.ledger import Books, By, SqlLedger
 from dispatcher.ledger.engine import transaction
+from dispatcher.ledger.lanes import NOBODY, OF_NONE, runners
 from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
 from dispatcher.testing import FakeClock
 from tests.making import gift, new_id, row, sms, wish
@@ -91,6 +92,26 @@ def test_running_campaigns_share_and_paused_ones_wait(
     claimed = ledger.claim(wish(clock.now(), count=80, bulk_limit=80)).messages
     counts = [sum(m.campaign_id == campaign for m in claimed) for campaign in campaigns]
     assert counts == [75, 5, 0], "the small one whole, the big one the rest, the paused one nothing"
+
+
+def test_campaigns_take_turns_in_a_ring_and_messages_of_none_have_their_place_in_it(
+    engine: Engine, clock: FakeClock
+) -> None:
+    first, second, third = campaigns = sorted(new_id(clock.now()) for _ in range(3))
+    with transaction(engine) as connection:
+        for campaign in campaigns:
+            name = {"id": campaign, "name": str(campaign), "channel": "sms", "state": "running"}
+            connection.execute(insert(CampaignRow), name | {"created_at": clock.now()})
+            connection.execute(insert(MessageRow), row(sms(clock.now(), bulk=True), campaign_id=campaign))
+
+    def ring(after: UUID) -> list[UUID | None]:
+        with engine.connect() as connection:
+            return [each.campaign for each in runners(connection, "sms", clock.now(), after=after)]
+
+    assert ring(NOBODY) == [None, first, second, third]
+    assert ring(OF_NONE) == [first, second, third, None]
+    assert ring(first) == [second, third, None, first]
+    assert ring(third) == [None, first, second, third]
 
 
 def test_with_many_campaigns_each_has_its_turn_and_a_claim_asks_no_more_often(
