@@ -21,7 +21,7 @@ class Certificates:
     authority: Path
     """The bundle that clients trust."""
     good: ssl.SSLContext
-    """For 127.0.0.1."""
+    """For the host that was asked for, else 127.0.0.1."""
     other_host: ssl.SSLContext
     """Vouched for, but for another name."""
     expired: ssl.SSLContext
@@ -29,7 +29,8 @@ class Certificates:
     """Vouched for by itself only."""
 
 
-def make_certificates(folder: Path) -> Certificates:
+def make_certificates(folder: Path, *, host: str = "127.0.0.1") -> Certificates:
+    """Make them in a folder; ``host`` is whom the good one is for, an address or a name."""
     key = ec.generate_private_key(ec.SECP256R1())
     authority = _signed("authority", None, key, key, "authority")
     (folder / "authority.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
@@ -51,7 +52,7 @@ def make_certificates(folder: Path) -> Certificates:
 
     return Certificates(
         authority=folder / "authority.pem",
-        good=context("good", "127.0.0.1", signed_by=key),
+        good=context("good", host, signed_by=key),
         other_host=context("other", "192.0.2.7", signed_by=key),
         expired=context("expired", "127.0.0.1", signed_by=key, days=-1),
         untrusted=context("untrusted", "127.0.0.1", signed_by=None),
@@ -79,6 +80,12 @@ def _signed(
         .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), critical=True)
     )
     if host is not None:
-        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
-        builder = builder.add_extension(address, critical=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName([_named(host)]), critical=False)
     return builder.sign(signer, hashes.SHA256())
+
+
+def _named(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
