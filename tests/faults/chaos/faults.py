@@ -24,6 +24,8 @@ from tests.faults.chaos.servers import go_on_group, stop_group
 from tests.faults.chaos.wires import ApiMode
 from tests.faults.chaos.world import Part, Stack, World
 
+_PREFIX = "dispatcher:celery:"
+"""Of Celery's own keys in Redis."""
 Trouble = Callable[[World, random.Random], Iterator[None]]
 
 
@@ -230,7 +232,13 @@ _ALL = [
     Fault(name="deploy: warm stop, new start", begin=_deploy, least=4, most=7),
     Fault(name="redis: CLIENT KILL", begin=partial(_on_redis, commands=(("CLIENT", "KILL", "TYPE", "normal"),))),
     Fault(name="redis: FLUSHALL", begin=partial(_on_redis, commands=(("FLUSHALL",),))),
-    Fault(name="redis: bells lost", begin=partial(_on_redis, commands=(("DEL", DISPATCH, CLOCK, "unacked"),))),
+    Fault(
+        name="redis: bells lost",
+        begin=partial(
+            _on_redis,
+            commands=(("DEL", *(f"{_PREFIX}{key}" for key in (DISPATCH, CLOCK, "unacked", "unacked_index"))),),
+        ),
+    ),
     Fault(name="redis: bells doubled thirty times", begin=_bells_doubled),
     Fault(name="redis: killed, back empty at once", begin=_redis_away, least=0, most=0.3, area="redis"),
     Fault(name="redis: away for 20 s, back empty", begin=_redis_away, least=20, most=20, area="redis"),

@@ -1,0 +1,445 @@
+"""A process dies at each named point; another goes on. Nothing is lost, no gift paid twice, repeats are marked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine
+
+from dispatcher import Dispatcher, Receipt
+from dispatcher.domain.message import DEFAULT_LIFE, Channel
+from dispatcher.domain.operation import Deed, Pace, Stage
+from dispatcher.domain.query import parse_query
+from dispatcher.domain.state import State
+from dispatcher.ledger import Attempt, Books, By, Filter, InspectionBooks, Message, Resolution
+from dispatcher.ports import Clock
+from dispatcher.sandbox import SandboxControl, SandboxSettings, running_sandbox
+from dispatcher.settings import Settings, load_settings
+from dispatcher.wiring import Services
+from tests.campaigns.making import numbers
+from tests.faults.crashing import CrashPoint, arm, crash_in_transaction, dies
+from tests.making import NUMBER
+
+BELLS = "dispatcher:celery:dispatcher.dispatch"
+MARK = "may be a duplicate"
+RECIPIENTS = 12_000
+"""More than one page of an intake."""
+_ROUNDS = 8
+
+
+class Later:
+    """The ledger's clock, so much later: waits of minutes pass at once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.by = timedelta(0)
+
+    def now(self) -> datetime:
+        return self._clock.now() + self.by
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def sleep(self, wait: timedelta) -> None:
+        self._clock.sleep(min(wait, timedelta(milliseconds=20)))
+
+
+@dataclass(slots=True, kw_only=True)
+class House:
+    """A real ledger, a real Valkey, a real sandbox; processes are forked for as long as they live."""
+
+    settings: Settings
+    sandbox: SandboxControl
+    redis: Redis
+    books: Books
+    channel: Channel
+
+    def send(self, *, client: Dispatcher | None = None) -> Receipt:
+        """Enqueue the one message of this test; the same again gives the first receipt."""
+        with client or Dispatcher(self.settings) as sender:
+            if self.channel is Channel.SMS:
+                return sender.send_sms(NUMBER, "hello", idempotency_key="order-1")
+            return sender.send_gift(NUMBER, sku="CARD", amount="25", currency="AUD", idempotency_key="order-1")
+
+    def worker_dies(self, point: CrashPoint) -> None:
+        """A worker pumps and dies."""
+
+        def work() -> None:
+            services = Services(self.settings)
+            arm(services, point)
+            services.pump().run()
+
+        dies(work)
+
+    def worker_is_killed_once(self, arrived: Callable[[], bool]) -> None:
+        """A worker pumps and is killed as soon as something is true."""
+        child = os.fork()
+        if child == 0:
+            try:
+                Services(self.settings).pump().run()
+            finally:
+                os._exit(7)
+        ends = time.monotonic() + 10
+        while not arrived():
+            assert time.monotonic() < ends, "the request never arrived"
+            time.sleep(0.005)
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status), "the pump was over before it was killed"
+
+    def clock_dies(self, point: CrashPoint) -> None:
+        """A clock beats, a while later, and dies."""
+
+        def work() -> None:
+            services = self.later(timedelta(minutes=2))
+            arm(services, point)
+            replace(services.tick, grace=timedelta(0)).run()
+
+        dies(work)
+
+    def later(self, by: timedelta) -> Services:
+        """Return the services of a process that lives so much later."""
+        services = Services(self.settings)
+        clock = Later(services.clock)
+        clock.by = by
+        services.__dict__["clock"] = clock
+        return services
+
+    def goes_on(self) -> None:
+        """Other processes take over, until nothing is under way any more."""
+        services = self.later(timedelta(0))
+        try:
+            for _ in range(_ROUNDS):
+                services.pump().run()
+                replace(services.tick, grace=timedelta(0)).run()
+                if not self.under_way():
+                    return
+                services.clock.by += timedelta(minutes=2)  # type: ignore[attr-defined]
+            raise AssertionError(f"still under way: {self.under_way()}")
+        finally:
+            services.close()
+
+    def under_way(self) -> list[Message]:
+        return self.books.messages(Filter(states=(State.QUEUED, State.SENDING)))
+
+    def carried_out(self) -> int:
+        entries = self.sandbox.journal(kind=self.channel.value)
+        return sum(entry.carried_out for entry in entries)
+
+    def the_message(self) -> tuple[Message, list[Attempt]]:
+        (message,) = self.books.messages(Filter())
+        return self.books.story(message.id)[:2]
+
+    def resolve(self) -> None:
+        """A person looks into the provider's books and answers for what is in doubt."""
+        message, _ = self.the_message()
+        answer = Resolution.SENT if self.carried_out() else Resolution.NOT_SENT
+        by = By(actor="olga", reason="by their books", now=datetime.now(message.created_at.tzinfo))
+        self.books.resolve(message.id, answer, by, budget=5, life=DEFAULT_LIFE)
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[SandboxControl]:
+    with running_sandbox(SandboxSettings()) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(params=list(Channel), ids=lambda channel: str(channel.value))
+def channel(request: pytest.FixtureRequest) -> Channel:
+    return Channel(request.param)
+
+
+@pytest.fixture(params=["requests", "aiohttp"])
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def house(
+    api: SandboxControl, redis: Redis, valkey: str, ledger_url: str, engine: Engine, tmp_path: Path, channel: Channel
+) -> House:
+    return make_house(api, redis, valkey, ledger_url, engine, tmp_path, channel)
+
+
+def make_house(
+    api: SandboxControl,
+    redis: Redis,
+    valkey: str,
+    ledger_url: str,
+    engine: Engine,
+    tmp_path: Path,
+    channel: Channel,
+    transport: str = "requests",
+) -> House:
+    api.reset()
+    api.clear_faults()
+    settings = load_settings(
+        ledger_url=ledger_url,
+        redis_url=valkey,
+        api_base_url=api.url,
+        client_id="sandbox-client",
+        client_secret="sandbox-secret",
+        home=tmp_path / "home",
+        transport=transport,
+        concurrency=4,
+        slice_seconds=2,
+        connect_timeout=1,
+        read_timeout=2,
+        lease_seconds=20,
+    )
+    return House(settings=settings, sandbox=api, redis=redis, books=Books(engine=engine), channel=channel)
+
+
+def assert_sent_once(house: House) -> None:
+    message, attempts = house.the_message()
+    assert message.state is State.ACCEPTED
+    assert house.carried_out() == 1
+    assert [attempt.number for attempt in attempts] == [1]
+    assert message.attempts_made == 1
+
+
+def assert_doubt_was_handled(house: House, *, carried_out: int) -> None:
+    """An SMS went out again and says so; a gift waited for a person, and was then paid exactly once."""
+    message, attempts = house.the_message()
+    first = attempts[0]
+    assert (first.error, first.outcome.value) == ("lease_lost", "in_doubt")
+    if house.channel is Channel.SMS:
+        assert message.state is State.ACCEPTED
+        assert house.carried_out() == carried_out + 1
+        assert [MARK in (attempt.why_next or "") for attempt in attempts] == [True, False]
+        return
+    assert message.state is State.IN_DOUBT
+    assert len(attempts) == 1
+    assert house.carried_out() == carried_out, "no automatic path sends a gift again"
+    house.resolve()
+    house.goes_on()
+    message, _ = house.the_message()
+    assert message.state is State.ACCEPTED
+    assert house.carried_out() == 1
+
+
+# The application
+
+
+def test_an_application_dies_before_its_commit(house: House) -> None:
+    def work() -> None:
+        services = Services(house.settings)
+        crash_in_transaction(services.engine, touching="INSERT INTO dispatcher_messages")
+        house.send(client=Dispatcher(house.settings, services=services))
+
+    dies(work)
+    assert house.books.messages(Filter()) == [], "half of it was written"
+    assert not house.send().duplicate, "it can be sent again"
+    house.goes_on()
+    assert_sent_once(house)
+
+
+def test_an_application_dies_after_its_commit_and_before_the_bell(house: House) -> None:
+    def work() -> None:
+        services = Services(house.settings)
+        crash_in_transaction(services.engine, touching="INSERT INTO dispatcher_messages", committed=True)
+        house.send(client=Dispatcher(house.settings, services=services))
+
+    dies(work)
+    assert house.redis.llen(BELLS) == 0
+    assert house.send().duplicate, "whoever does not know sends again with the same key, and is told"
+    house.redis.flushall()
+    house.later(timedelta(0)).tick.run()
+    assert house.redis.llen(BELLS) == 1, "the clock rings for what nobody rang for"
+    house.goes_on()
+    assert_sent_once(house)
+
+
+# The worker
+
+
+@pytest.mark.parametrize("point", [CrashPoint.WHILE_MINTING, CrashPoint.AFTER_MINTING], ids=lambda point: point.name)
+def test_a_worker_dies_with_the_tokens_lock(house: House, point: CrashPoint) -> None:
+    house.send()
+    house.worker_dies(point)
+    locks = [key for key in house.redis.scan_iter("*") if b"lock" in key]
+    assert locks, "it held the lock"
+    for lock in locks:
+        assert 0 < house.redis.pttl(lock) <= 20_000, "a dead holder's lock ends by itself"
+        house.redis.pexpire(lock, 1)
+    house.goes_on()
+    assert_sent_once(house)
+    assert len(house.sandbox.journal(kind="token")) <= 2
+
+
+@pytest.mark.parametrize("point", [CrashPoint.BEFORE_CLAIM, CrashPoint.IN_CLAIM], ids=lambda point: point.name)
+def test_a_worker_dies_before_its_claim_has_committed(house: House, point: CrashPoint) -> None:
+    house.send()
+    house.worker_dies(point)
+    house.goes_on()
+    assert_sent_once(house)
+
+
+@pytest.mark.parametrize("point", [CrashPoint.AFTER_CLAIM, CrashPoint.BEFORE_FIRST_BYTE], ids=lambda point: point.name)
+def test_a_worker_dies_between_claim_and_request(
+    api: SandboxControl,
+    redis: Redis,
+    valkey: str,
+    ledger_url: str,
+    engine: Engine,
+    tmp_path: Path,
+    channel: Channel,
+    transport: str,
+    point: CrashPoint,
+) -> None:
+    house = make_house(api, redis, valkey, ledger_url, engine, tmp_path, channel, transport)
+    house.send()
+    house.worker_dies(point)
+    house.goes_on()
+    assert_doubt_was_handled(house, carried_out=0)
+
+
+@pytest.mark.parametrize("carried_out", [0, 1], ids=["NOT_ARRIVED", "AFTER_BYTES_LEFT"])
+def test_a_worker_is_killed_while_the_api_works(house: House, carried_out: int) -> None:
+    house.send()
+    action = "hang_after_accepting" if carried_out else "hang"
+    for path in ("/sendSMS", "/gifting/send"):
+        house.sandbox.fault(path=path, action=action, hang_s=5, times=1)
+    house.worker_is_killed_once(lambda: sum(rule["fired"] for rule in house.sandbox.faults()) == 1)
+    house.goes_on()
+    assert_doubt_was_handled(house, carried_out=carried_out)
+
+
+def test_a_worker_dies_with_the_answer_in_its_hands(
+    api: SandboxControl,
+    redis: Redis,
+    valkey: str,
+    ledger_url: str,
+    engine: Engine,
+    tmp_path: Path,
+    channel: Channel,
+    transport: str,
+) -> None:
+    house = make_house(api, redis, valkey, ledger_url, engine, tmp_path, channel, transport)
+    house.send()
+    house.worker_dies(CrashPoint.AFTER_ANSWER)
+    house.goes_on()
+    assert_doubt_was_handled(house, carried_out=1)
+
+
+@pytest.mark.parametrize("point", [CrashPoint.IN_SETTLE, CrashPoint.IN_SPOOL], ids=lambda point: point.name)
+def test_a_worker_dies_before_the_answer_is_safe(house: House, point: CrashPoint) -> None:
+    house.send()
+    house.worker_dies(point)
+    house.goes_on()
+    assert_doubt_was_handled(house, carried_out=1)
+
+
+def test_a_worker_dies_after_the_settlements_commit(house: House) -> None:
+    house.send()
+    house.worker_dies(CrashPoint.AFTER_SETTLE)
+    house.goes_on()
+    assert_sent_once(house)
+
+
+def test_a_worker_dies_with_the_answer_on_disk(house: House) -> None:
+    house.send()
+    house.worker_dies(CrashPoint.AFTER_SPOOL)
+    house.goes_on()
+    assert_sent_once(house)
+
+
+def test_a_worker_dies_with_spooled_answers_settled_and_their_file_still_there(house: House) -> None:
+    house.send()
+    house.worker_dies(CrashPoint.AFTER_SPOOL)
+    house.worker_dies(CrashPoint.IN_SPOOL_DRAIN)
+    house.goes_on()
+    assert_sent_once(house)
+
+
+# The clock
+
+
+@pytest.mark.parametrize("point", [CrashPoint.IN_SWEEP, CrashPoint.AFTER_SWEEP], ids=lambda point: point.name)
+def test_a_clock_dies_while_it_takes_lost_leases_back(house: House, point: CrashPoint) -> None:
+    house.send()
+    house.worker_dies(CrashPoint.AFTER_CLAIM)
+    house.clock_dies(point)
+    house.goes_on()
+    assert_doubt_was_handled(house, carried_out=0)
+
+
+def test_a_clock_dies_while_it_gives_up_what_is_too_late(house: House) -> None:
+    with Dispatcher(house.settings) as client:
+        soon = datetime.now().astimezone() + timedelta(minutes=1)
+        if house.channel is Channel.SMS:
+            client.send_sms(NUMBER, "your code: 1234", expires_at=soon)
+        else:
+            client.send_gift(NUMBER, sku="CARD", amount="1", currency="AUD", idempotency_key="late", expires_at=soon)
+    house.clock_dies(CrashPoint.IN_EXPIRY)
+    (message,) = house.books.messages(Filter())
+    assert message.state is State.QUEUED
+    house.later(timedelta(minutes=2)).tick.run()
+    (message,) = house.books.messages(Filter())
+    assert (message.state, message.attempts_made, house.carried_out()) == (State.EXPIRED, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "point", [CrashPoint.IN_REPLAY_STEP, CrashPoint.AFTER_REPLAY_STEP], ids=lambda point: point.name
+)
+def test_a_clock_dies_in_a_bulk_replay(house: House, point: CrashPoint, engine: Engine) -> None:
+    house.send()
+    for path in ("/sendSMS", "/gifting/send"):
+        house.sandbox.fault(path=path, action="status", status=422, times=1)
+    house.goes_on()
+    message, _ = house.the_message()
+    assert message.state is State.DEAD
+    books = InspectionBooks(engine=engine)
+    now = message.updated_at
+    by = By(actor="olga", reason="their fault", now=now)
+    query = parse_query("", now=now)
+    operation = books.begin(Deed.REPLAY, query, by, ids=(), pace=Pace(), budget=5, life=DEFAULT_LIFE)
+    house.clock_dies(point)
+    house.goes_on()
+    message, attempts = house.the_message()
+    assert (message.state, house.carried_out()) == (State.ACCEPTED, 1)
+    assert [attempt.trigger.value for attempt in attempts] == ["auto", "replay"], "replayed once"
+    found = books.operation(operation.id)
+    assert (found.state, found.done) == (Stage.DONE, 1)
+
+
+# The intake of a campaign
+
+
+@pytest.mark.parametrize(
+    "point", [CrashPoint.IN_INTAKE_PAGE, CrashPoint.AFTER_INTAKE_PAGE], ids=lambda point: point.name
+)
+def test_an_intake_dies_and_the_same_command_goes_on(house: House, point: CrashPoint, tmp_path: Path) -> None:
+    file = tmp_path / "recipients.csv"
+    file.write_text("recipient\n" + "".join(f"{number}\n" for number in numbers(RECIPIENTS)))
+    gift: dict[str, Any] = {"sku": "CARD", "amount": "1", "currency": "AUD"} if house.channel is Channel.GIFT else {}
+    template = "Hello" if house.channel is Channel.SMS else None
+
+    def take_in(services: Services) -> None:
+        campaigns = services.campaigns("olga")
+        campaigns.create(file, name="spring", channel=house.channel, template=template, **gift)
+
+    def work() -> None:
+        services = Services(house.settings)
+        committed = point is CrashPoint.AFTER_INTAKE_PAGE
+        crash_in_transaction(services.engine, touching="SET rows_read", statement=2, committed=committed)
+        take_in(services)
+
+    dies(work)
+    assert house.books.messages(Filter(), limit=1), "pages that had committed stay"
+    services = Services(house.settings)
+    take_in(services)
+    services.close()
+    loaded = house.books.messages(Filter(), limit=100_000)
+    assert sorted(message.recipient for message in loaded) == sorted(numbers(RECIPIENTS)), (
+        "nobody skipped, nobody twice"
+    )
