@@ -154,6 +154,8 @@ class LedgerWire:
 
     def __init__(self, wires: Wires, socket: str, seed: int) -> None:
         self.commits_to_cut = 0
+        self.share_before = 0.5
+        """Which share of them the server never hears of; the others it carries out, and only its reply is lost."""
         self.cut_before, self.cut_after = 0, 0
         """Commits that were cut off before the server had them, and after it had carried them out."""
         self._socket = socket
@@ -182,7 +184,7 @@ class LedgerWire:
             nonlocal reply_is_lost
             if self.commits_to_cut > 0 and b"COMMIT\x00" in piece:
                 self.commits_to_cut -= 1
-                if self._dice.random() < 0.5:
+                if self._dice.random() < self.share_before:
                     self.cut_before += 1
                     raise ConnectionResetError
                 reply_is_lost = True
