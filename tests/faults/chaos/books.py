@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
 from dispatcher.embedded.reconcile import Balance, reconcile
-from dispatcher.ledger import Filter
+from dispatcher.ledger import Filter, Message
 from dispatcher.ledger.engine import reading
 from dispatcher.ledger.tables import AttemptRow, CampaignRow, GiftGuardRow, MessageRow
 from tests.faults.chaos.world import CAMPAIGN, World
@@ -39,9 +39,10 @@ def judge(world: World, *, recipients: int) -> Verdict:
     """Compare everything with everything."""
     receipts = list(world.receipts())
     journal = [entry for kind in ("sms", "gift") for entry in world.sandbox.journal(kind=kind)]
+    messages = world.books.messages(Filter(), limit=10_000_000)
     balance = reconcile(
         enqueued=receipts,
-        messages=world.books.messages(Filter(), limit=10_000_000),
+        messages=messages,
         journal=journal,
         calls_of=lambda id_: world.books.story(id_)[1],
     )
@@ -49,9 +50,15 @@ def judge(world: World, *, recipients: int) -> Verdict:
     problems += _rows(world, recipients)
     if (whole := world.integrity()) != "ok":
         problems.append(f"the database is damaged: {whole}")
-    verdict = Verdict(figures=_figures(balance, receipts, world), problems=problems)
+    figures = _figures(balance, receipts, world) | {"lost": _lost(receipts, messages)}
+    verdict = Verdict(figures=figures, problems=problems)
     verdict.problems = [told for problem in problems[:10] for told in (problem, *_story(world, problem))]
     return verdict
+
+
+def _lost(receipts: list[UUID], messages: list[Message]) -> int:
+    """Count receipts without a message, and messages that never came to rest."""
+    return len(set(receipts) - {message.id for message in messages}) + sum(not each.state.settled for each in messages)
 
 
 def _rows(world: World, recipients: int) -> list[str]:
