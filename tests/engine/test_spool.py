@@ -49,6 +49,18 @@ def test_invariant_10_answers_are_spooled_and_settled_once_the_ledger_is_back(ho
     assert not house.spool.waiting
 
 
+def test_answers_stay_on_disk_until_the_ledger_has_taken_them(house: House) -> None:
+    message = gift(house.clock.now())
+    house.enqueue(message)
+    flaky = Flaky(house.ledger)
+    for _ in range(2):  # it is away, and away again when they are to be settled
+        house.pump(ledger=flaky)  # type: ignore[arg-type]
+        assert house.spool.waiting
+    flaky.away = False
+    house.pump(ledger=flaky)  # type: ignore[arg-type]
+    assert house.states(message) == [State.ACCEPTED]
+
+
 def test_while_the_ledger_is_away_nothing_more_is_claimed(house: House) -> None:
     house.capacity = 10
     house.enqueue(*[sms(house.clock.now(), f"text {n}") for n in range(100)])

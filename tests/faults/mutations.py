@@ -95,7 +95,7 @@ MUTATIONS = [
         breaks="a task carries a recipient",
         file="dispatcher/broker/bell.py",
         old="self._app.send_task(DISPATCH, queue=DISPATCH,",
-        new='self._app.send_task(DISPATCH, args=["+61491570156"], queue=DISPATCH,',
+        new='self._app.send_task(DISPATCH, args=["+61491570006"], queue=DISPATCH,',
         test="tests/test_client.py::test_invariant_3_the_broker_carries_no_content",
     ),
     Mutation(
@@ -188,10 +188,10 @@ MUTATIONS = [
     ),
     Mutation(
         promise="9",
-        breaks="a late answer changes what is settled (PostgreSQL)",
-        file=f"{_LEDGER}/sql/settle.postgresql.sql",
-        old="lease_token = CASE WHEN i.state = 'in_doubt' THEN m.lease_token END,",
-        new="lease_token = m.lease_token,",
+        breaks="a person's word changes what is settled",
+        file=f"{_LEDGER}/operations.py",
+        old="if not _change(connection, message_id, (State.IN_DOUBT,), changes):",
+        new="if not _change(connection, message_id, tuple(State), changes):",
         test="tests/ledger/test_settle.py::test_invariant_9_outcomes_do_not_move_backwards",
     ),
     Mutation(
@@ -208,7 +208,7 @@ MUTATIONS = [
         file=f"{_ENGINE}/spool.py",
         old="                spooled = list(_read(path, file.read()))\n",
         new="                spooled = list(_read(path, file.read()))\n                path.unlink()\n",
-        test="tests/engine/test_spool.py",
+        test="tests/engine/test_spool.py::test_answers_stay_on_disk_until_the_ledger_has_taken_them",
     ),
     Mutation(
         promise="11",
