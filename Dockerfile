@@ -9,19 +9,23 @@ FROM python:${PYTHON_VERSION}-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 WORKDIR /src
+# Every release is pinned with the hashes of its files (`make lock`), and comes as a wheel, so no compiler is needed even
+# here. The environment gets no pip of its own: it is copied as it is, compiled to bytecode, and nothing is installed into
+# it later.
+COPY requirements requirements
+RUN pip install --require-hashes --only-binary :all: -r requirements/build.lock \
+    && python -m venv --without-pip /opt/dispatcher \
+    && pip --python /opt/dispatcher/bin/python install --require-hashes --only-binary :all: -r requirements/dispatcher.lock
 COPY pyproject.toml README.md ./
 COPY dispatcher dispatcher
 COPY migrations migrations
 COPY examples/recipients.csv examples/
-# Every dependency comes as a wheel, so no compiler is needed even here. The environment gets no pip of its own: it is
-# copied as it is, compiled to bytecode, and nothing is installed into it later.
-RUN pip wheel --no-deps --wheel-dir /wheels . \
-    && python -m venv --without-pip /opt/dispatcher \
-    && pip --python /opt/dispatcher/bin/python install --only-binary :all: "$(echo /wheels/*.whl)[aiohttp,metrics,web]"
+RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
+    && pip --python /opt/dispatcher/bin/python install --no-deps --no-index /wheels/*.whl
 
 
 FROM build AS build-sandbox
-RUN pip --python /opt/dispatcher/bin/python install --only-binary :all: "$(echo /wheels/*.whl)[embedded]"
+RUN pip --python /opt/dispatcher/bin/python install --require-hashes --only-binary :all: -r requirements/sandbox.lock
 
 
 FROM python:${PYTHON_VERSION}-slim AS runtime

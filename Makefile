@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
+TOOLS := $(VENV)/tools
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,7 +55,44 @@ format: $(STAMP) ## Put the code in its form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+$(TOOLS)/.installed:
+	@test -d $(TOOLS) || $(PYTHON) -m venv $(TOOLS)
+	@echo "installing uv and pip-audit into $(TOOLS) (once) ..."
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9' 'uv>=0.9'
+	@touch $@
+
+# The images' Python and its wheels. Hashes are those of all files of a release, so one file holds for both machines.
+IMAGE_PYTHON := $(shell sed -n 's/^ARG PYTHON_VERSION=//p' Dockerfile)
+RESOLVE = $(TOOLS)/bin/uv pip compile --quiet --no-config --upgrade --generate-hashes --no-header \
+	--annotation-style line --only-binary :all: --python-version $(IMAGE_PYTHON)
+BUILT_WITH = 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
+INSTALLED := pyproject.toml --extra aiohttp --extra metrics --extra web
+
+lock: $(TOOLS)/.installed ## Pin the newest releases that the images may install, with their hashes
+	@$(TOOLS)/bin/python -c $(BUILT_WITH) | $(RESOLVE) --python-platform x86_64-unknown-linux-gnu \
+		-o requirements/build.lock - >/dev/null
+	@$(RESOLVE) --python-platform x86_64-unknown-linux-gnu $(INSTALLED) -o requirements/dispatcher.lock >/dev/null
+	@# What the sandbox's image has beyond that, agreed with it.
+	@$(RESOLVE) --python-platform x86_64-unknown-linux-gnu pyproject.toml --extra embedded \
+		--constraints requirements/dispatcher.lock -o $(TOOLS)/sandbox.lock >/dev/null \
+		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements/dispatcher.lock)
+	@sed '/^$$/,$$d' $(TOOLS)/sandbox.lock >requirements/sandbox.lock
+	@$(RESOLVE) --python-platform aarch64-unknown-linux-gnu $(INSTALLED) -o $(TOOLS)/aarch64.lock >/dev/null
+	@cmp requirements/dispatcher.lock $(TOOLS)/aarch64.lock || { echo "aarch64 would need other packages"; exit 1; }
+	@grep -c '==' requirements/*.lock
+
+AUDIT_SERVICE ?= pypi
+audit: $(TOOLS)/.installed ## Look the pinned releases up among known vulnerabilities
+	@$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		--vulnerability-service $(AUDIT_SERVICE) \
+		-r requirements/build.lock -r requirements/dispatcher.lock -r requirements/sandbox.lock \
+		>$(TOOLS)/audit.txt 2>&1; ended=$$?; cat $(TOOLS)/audit.txt; \
+	if [ $$ended -ne 0 ] && ! grep -q '^Found ' $(TOOLS)/audit.txt; then \
+		echo "NOT AUDITED: the database of vulnerabilities ($(AUDIT_SERVICE)) did not answer for every release, so this says nothing"; \
+		echo "about them. Run it where that can be reached, or try make audit AUDIT_SERVICE=osv"; \
+	fi; exit $$ended
+
 clean: ## Remove what was made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
 
-.PHONY: help install demo browser test bench bench-quick check format clean
+.PHONY: help install demo browser test bench bench-quick check format lock audit clean

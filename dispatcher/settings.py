@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.rate import Rate, parse_rate
+from dispatcher.domain.retention import LONGEST_DAYS, Ages
 
 PREFIX = "DISPATCHER_"
 EMBEDDED_FILE = "embedded.env"
@@ -27,7 +29,9 @@ def _default_home() -> Path:
 class Settings(BaseSettings):
     """All settings, checked against each other. ``repr`` hides the secrets."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, allow_inf_nan=False
+    )
 
     home: Path = Field(default_factory=_default_home, description="Folder where embedded data and the spool live.")
     ledger_url: SecretStr = Field(
@@ -68,7 +72,9 @@ class Settings(BaseSettings):
     configuration_pause: float = Field(
         default=300, gt=0, description="Seconds that a channel stays paused after a configuration fault, then tries."
     )
-    proxy: str = Field(default="", description="HTTP proxy for the API; the environment's proxies are not used.")
+    proxy: SecretStr = Field(
+        default=SecretStr(""), description="HTTP proxy for the API; the environment's proxies are not used."
+    )
     ca_bundle: str = Field(default="", description="File of CA certificates for the API instead of the public ones.")
     allow_http: bool = Field(default=False, description="Allow plain http:// to an API that is not on this machine.")
     enqueue_key: SecretStr = Field(
@@ -83,6 +89,18 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="Signs the pages' sessions; empty: sessions end when the pages restart."
     )
     region: str = Field(default="", description="Country (ISO 3166) for numbers in national form; empty: E.164 only.")
+    redact_after: int = Field(
+        default=30,
+        ge=0,
+        le=LONGEST_DAYS,
+        description="Days after which `dispatcher prune` takes number and words out of a settled message; 0: never.",
+    )
+    remove_after: int = Field(
+        default=365,
+        ge=0,
+        le=LONGEST_DAYS,
+        description="Days after which it removes a settled message, and its idempotency key with it; 0: never.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least severe log.")
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="Port where a worker or clock gives Prometheus its own numbers; 0: none."
@@ -110,7 +128,7 @@ class Settings(BaseSettings):
     @field_validator("api_base_url")
     @classmethod
     def _is_a_url(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
+        if value and not (value.startswith(("http://", "https://")) and _has_an_address(value)):
             raise ValueError(f"{value!r} is not a URL; write it as https://api.example.com")
         return value.rstrip("/")
 
@@ -129,6 +147,10 @@ class Settings(BaseSettings):
                 f"CONNECT_TIMEOUT + READ_TIMEOUT ({self.http_deadline.total_seconds():g}): else a message would be "
                 "given to another worker while its request is under way"
             )
+        try:
+            Ages(redact_days=self.redact_after, remove_days=self.remove_after)
+        except ValueError as wrong:
+            raise ValueError(f"DISPATCHER_REDACT_AFTER, DISPATCHER_REMOVE_AFTER: {wrong}") from None
         return self
 
     @property
@@ -162,6 +184,8 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError("\n".join(unknown))
     try:
         return Settings(**overrides)
+    except UnicodeDecodeError as error:
+        raise SettingsError(f".env: byte {error.start} is not UTF-8; DISPATCHER_… lines are text") from None
     except ValidationError as error:
         raise SettingsError("\n".join(_complaint(dict(each)) for each in error.errors())) from None
 
@@ -169,6 +193,14 @@ def load_settings(**overrides: Any) -> Settings:
 def known_names() -> dict[str, str]:
     """Return each environment variable with its line of help, in the order of the source."""
     return {PREFIX + name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
+
+
+def secret_files() -> dict[str, Path]:
+    """Return the files that secrets are read from, by the variable that names each."""
+    names = [
+        f"{PREFIX}{name.upper()}_FILE" for name, field in Settings.model_fields.items() if field.annotation is SecretStr
+    ]
+    return {name: Path(os.environ[name]) for name in names if name in os.environ}
 
 
 def _unknown_names(environment: Mapping[str, str]) -> list[str]:
@@ -180,6 +212,14 @@ def _unknown_names(environment: Mapping[str, str]) -> list[str]:
             hint = f"; did you mean {near[0]}?" if near else "; `docs/settings.md` lists them all"
             complaints.append(f"{name}: there is no such setting{hint}")
     return complaints
+
+
+def _has_an_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def _complaint(error: dict[str, Any]) -> str:
@@ -199,6 +239,8 @@ class _NamedFiles(PydanticBaseSettingsSource):
             return Path(path).read_text().strip(), field_name, False
         except OSError as error:
             raise SettingsError(f"{PREFIX}{field_name.upper()}_FILE: cannot read {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise SettingsError(f"{PREFIX}{field_name.upper()}_FILE: {path} is not text in UTF-8") from None
 
     def __call__(self) -> dict[str, Any]:
         return _given(self)
@@ -224,7 +266,7 @@ def read_embedded(home: Path) -> dict[str, str]:
     """Return what ``dispatcher up`` wrote under ``home``; nothing once the process that wrote it is gone."""
     try:
         lines = (home / EMBEDDED_FILE).read_text().splitlines()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return {}
     values = dict(line.split("=", 1) for line in lines if "=" in line)
     return values if _alive(values.pop("PID", "")) else {}
@@ -233,7 +275,7 @@ def read_embedded(home: Path) -> dict[str, str]:
 def _alive(pid: str) -> bool:
     try:
         os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
+    except (ValueError, OverflowError, ProcessLookupError):
         return False
     except PermissionError:
         return True

@@ -23,8 +23,8 @@ from dispatcher.domain.message import Channel, Intake
 from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, Policy
 from dispatcher.engine import Pump, PumpShape, Settling, Spool, Tick
 from dispatcher.gateway import Endpoint, RequestsTransport, gift_endpoint, sms_endpoint
-from dispatcher.inspection import Desk
-from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock, SqlLedger, make_engine
+from dispatcher.inspection import Desk, Pruning
+from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock, RetentionBooks, SqlLedger, make_engine
 from dispatcher.limits import RedisLimiter
 from dispatcher.meter import Meter, Unmeasured
 from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
@@ -76,6 +76,10 @@ class Services:
             intake=self.intake,
             messages=self.books,
         )
+
+    def pruning(self, actor: str) -> Pruning:
+        """Build what prunes the ledger, for somebody who acts."""
+        return Pruning(books=RetentionBooks(engine=self.engine), clock=self.clock, actor=actor)
 
     def campaigns(self, actor: str) -> Campaigns:
         """Build what makes and runs campaigns, for somebody who acts."""
@@ -143,7 +147,7 @@ class Services:
         )
         return SharedTokenSource(
             store=TokenStore(redis=self.redis, credentials=credentials),
-            mint=Mint(credentials=credentials, proxy=settings.proxy, ca_bundle=settings.ca_bundle),
+            mint=Mint(credentials=credentials, proxy=settings.proxy.get_secret_value(), ca_bundle=settings.ca_bundle),
             clock=self.clock,
             wait=TOKEN_WAIT,
             meter=self.meter,
@@ -161,7 +165,7 @@ class Services:
             connect_timeout=timedelta(seconds=settings.connect_timeout),
             read_timeout=timedelta(seconds=settings.read_timeout),
             clock=self.clock,
-            proxy=settings.proxy or None,
+            proxy=settings.proxy.get_secret_value() or None,
             ca_bundle=settings.ca_bundle or None,
             probe_path=settings.probe_path,
         )

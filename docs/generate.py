@@ -143,6 +143,11 @@ SPECIAL_EXITS = {
         Exit.FAILED: "the ledger cannot be used or is at another revision",
         Exit.USAGE: "nobody may sign in and the address is open to others, or the port is taken",
     },
+    "prune": {
+        Exit.FAILED: "the ledger cannot be used; what was done stays done, and the next run goes on",
+        Exit.NOTHING_MATCHED: "nothing is old enough",
+        Exit.REFUSED: "nobody said `--yes`",
+    },
     "migrate": {Exit.REFUSED: "`--to base` without `--yes`"},
     "token": {Exit.FAILED: "no token can be had now"},
     "sandbox": {Exit.USAGE: "an option is wrong, or the port is taken"},

@@ -14,9 +14,13 @@ _BODY = re.compile(rb'"body": ?"([A-Za-z0-9+/=]+)"')
 
 def everything_in(redis: Redis) -> str:
     """Return all that Redis holds as one text, Celery's base64 bodies opened."""
-    raw = b"\n".join(_values(redis))
-    opened = b"\n".join(base64.b64decode(body) for body in _BODY.findall(raw))
-    return (raw + b"\n" + opened).decode(errors="replace")
+    return opened(b"\n".join(_values(redis)))
+
+
+def opened(raw: bytes) -> str:
+    """Return what was said or kept as one text, with Celery's base64 bodies opened behind it."""
+    bodies = b"\n".join(base64.b64decode(body) for body in _BODY.findall(raw))
+    return (raw + b"\n" + bodies).decode(errors="replace")
 
 
 def _values(redis: Redis) -> Iterator[bytes]:

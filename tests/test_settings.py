@@ -31,6 +31,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("TRANSPORT", "carrier-pigeon", "DISPATCHER_TRANSPORT"),
         ("METRICS_PORT", "70000", "DISPATCHER_METRICS_PORT"),
         ("CLIENT_SECRET_FILE", "/no/such/file", "DISPATCHER_CLIENT_SECRET_FILE"),
+        ("API_BASE_URL", "http://[", "DISPATCHER_API_BASE_URL"),
+        ("API_BASE_URL", "https://", "DISPATCHER_API_BASE_URL"),
+        ("READ_TIMEOUT", "nan", "DISPATCHER_READ_TIMEOUT"),
+        ("CONFIGURATION_PAUSE", "inf", "DISPATCHER_CONFIGURATION_PAUSE"),
     ],
 )
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str) -> None:
@@ -48,6 +52,17 @@ def test_secrets_come_from_files_and_hide_in_repr(tmp_path: Path, monkeypatch: p
     assert settings.client_secret.get_secret_value() == "s3cret-value"
     assert "s3cret" not in repr(settings)
     assert "pa55word" not in repr(settings)
+
+
+def test_files_that_are_no_text_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_bytes(b"\xff")
+    monkeypatch.setenv("DISPATCHER_CLIENT_SECRET_FILE", str(tmp_path / "secret"))
+    with pytest.raises(SettingsError, match=r"DISPATCHER_CLIENT_SECRET_FILE: .* is not text"):
+        load_settings()
+    monkeypatch.delenv("DISPATCHER_CLIENT_SECRET_FILE")
+    (tmp_path / ".env").write_bytes(b"DISPATCHER_SMS_RATE=7/s\n\xff")
+    with pytest.raises(SettingsError, match=r"\.env: byte 24"):
+        load_settings()
 
 
 def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dispatcher.campaigns.layout import Layout
-from dispatcher.domain.campaign import Terms
+from dispatcher.domain.campaign import RECIPIENT, Terms
 from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint
 from dispatcher.domain.recipient import mask, parse_recipient
@@ -19,7 +19,8 @@ from dispatcher.domain.template import EmptyField
 from dispatcher.domain.window import SendWindow
 from dispatcher.domain.zones import zones_of
 
-_QUOTED = re.compile(r"^'[^']*' ")
+_QUOTED = re.compile(r"""^(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+") """)
+"""The value that a complaint begins with, as ``repr`` writes it."""
 
 
 class Invalid(NamedTuple):
@@ -72,9 +73,7 @@ class Check:
                 return Candidate(line, recipient, text, None, None, None, print_, zones, counted)
             gift = check_gift(self._gift(cells, recipient, text))
         except InvalidMessage as wrong:
-            reason = _QUOTED.sub("", wrong.problem)
-            field = "number" if wrong.field == "recipient" else wrong.field
-            return Invalid(line, hidden(number), f"{field} {reason}")
+            return Invalid(line, hidden(number), reason_of(wrong))
         except EmptyField as empty:
             return Invalid(line, hidden(number), str(empty))
         amount = str(gift.amount)
@@ -107,6 +106,16 @@ class Check:
         if not zones:
             raise InvalidMessage("recipient", "has no time zone of its own; give the window a fixed one")
         return " ".join(zones)
+
+
+def reason_of(wrong: InvalidMessage) -> str:
+    """Return the complaint without the value, which may be anything, a number in the wrong column too.
+
+    >>> reason_of(InvalidMessage("amount", "'+61491570006' is above 1000000, the most that one gift may be"))
+    'amount is above 1000000, the most that one gift may be'
+    """
+    field = "number" if wrong.field == RECIPIENT else wrong.field
+    return f"{field} {_QUOTED.sub('', wrong.problem)}"
 
 
 def gift_key(campaign: str, recipient: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from dispatcher.campaigns.check import Invalid, hidden
+from dispatcher.campaigns.check import Invalid, hidden, reason_of
 from dispatcher.campaigns.intake import Loading
 from dispatcher.campaigns.layout import places_of
 from dispatcher.campaigns.source import Source
@@ -19,7 +18,6 @@ from dispatcher.domain.recipient import Recipient, parse_recipient
 from dispatcher.ledger import By, CampaignBooks
 
 _AT_ONCE = 2000
-_QUOTED = re.compile(r"^'[^']*' ")
 
 
 @dataclass(slots=True)
@@ -62,8 +60,7 @@ def import_opt_outs(
                 reason = _cell(cells, of_reason) or by.reason
                 found.setdefault((said, reason), {})[recipient] = None
             except InvalidMessage as wrong:
-                field = "number" if wrong.field == RECIPIENT else wrong.field
-                invalid.append(Invalid(line, hidden(value), f"{field} {_QUOTED.sub('', wrong.problem)}"))
+                invalid.append(Invalid(line, hidden(value), reason_of(wrong)))
         for each in invalid:
             done.reasons.setdefault(each.reason, Group()).add(each.line)
         done.rows += len(chunk)

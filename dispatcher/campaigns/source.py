@@ -57,6 +57,8 @@ def _iterable(recipients: Iterable[str | Mapping[str, object]]) -> Source:
     if first is None:
         raise InvalidCampaign("recipients", "are none; give at least one")
     columns = (RECIPIENT,) if isinstance(first, str) else tuple(str(name) for name in first)
+    if not columns:
+        raise InvalidCampaign("recipients", "begin with an empty mapping; the first one's keys are the columns' names")
     return Source(
         name="python",
         columns=columns,

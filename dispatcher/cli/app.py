@@ -25,6 +25,7 @@ from dispatcher.cli.messages import messages
 from dispatcher.cli.migrate import migrate
 from dispatcher.cli.noun import Commands, laid_out
 from dispatcher.cli.operations import operations
+from dispatcher.cli.prune import prune
 from dispatcher.cli.sandbox import sandbox
 from dispatcher.cli.sms import sms
 from dispatcher.cli.status import status
@@ -54,7 +55,7 @@ _ORDER = (
     *("sms", "gift", "campaign", "suppress"),
     *("status", "messages"),
     *("dead", "in-doubt", "operations", "channel", "audit"),
-    *("worker", "clock", "web", "migrate", "token", "sandbox"),
+    *("worker", "clock", "web", "migrate", "prune", "token", "sandbox"),
 )
 
 
@@ -152,5 +153,6 @@ app.command(rich_help_panel=_RUN)(worker)
 app.command(rich_help_panel=_RUN)(clock)
 app.command(rich_help_panel=_RUN)(web)
 app.command(rich_help_panel=_RUN)(migrate)
+app.command(rich_help_panel=_RUN)(prune)
 app.command(rich_help_panel=_RUN)(token)
 app.command(rich_help_panel=_RUN)(sandbox)

@@ -321,12 +321,16 @@ def export(
     Example:
       dispatcher campaign export spring left.csv --state dead --state expired
     """
-    from dispatcher.cli import campaign_export
+    from dispatcher.cli import campaign_export, screen
 
     with open_ledger() as services:
         deliveries = services.campaigns(actor()).deliveries(campaign)
         wanted = (each for each in deliveries if not state or each.state in state)
         written = campaign_export.write(wanted, file)
+        gone = services.campaign_books.find(campaign).removed or {}
+    left_out = sum(count for name, count in gone.items() if not state or State(name) in state)
+    if left_out:
+        screen.remark(f"Without {counted(left_out, 'recipient')} whose messages were removed since they were old.")
     if not written:
         raise typer.Exit(Exit.NOTHING_MATCHED)
 

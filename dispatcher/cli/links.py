@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from redis.exceptions import AuthenticationError, RedisError
 
+from dispatcher.cli import secret_files
 from dispatcher.cli.checkup import Link, Mark, Step, Trouble, Walk, skipped, take, warning
 from dispatcher.cli.when import in_words
 from dispatcher.domain.errors import BrokerUnavailable, LedgerUnavailable, ScopeMissing, SettingsError, TokenUnavailable
@@ -230,6 +231,7 @@ def _spool(walk: Walk) -> str:
 
 LINKS = (
     Link(name="settings", look=_settings),
+    Link(name="secret files", look=secret_files.look),
     Link(name="api", look=_api),
     Link(name="lease", look=_lease),
     Link(name="ledger", look=_ledger),

@@ -19,7 +19,7 @@ from dispatcher.client import as_id
 from dispatcher.domain.errors import LedgerUnavailable, MessageNotFound, TransitionRefused
 from dispatcher.domain.message import DEFAULT_LIFE, Channel, worth
 from dispatcher.ledger import Books, By, Message
-from dispatcher.ledger.operations import REPLAYABLE
+from dispatcher.ledger.operations import CONTENT_IS_GONE, REPLAYABLE
 from dispatcher.wiring import Services
 
 _AT_ONCE = 1000
@@ -162,4 +162,6 @@ def _hindrance(message: Message, guarded: set[UUID]) -> str | None:
     if message.state not in REPLAYABLE:
         state = message.state.value.replace("_", " ")
         return f"is {state}; only dead, expired and cancelled messages can be sent again"
+    if message.redacted_at is not None:
+        return CONTENT_IS_GONE
     return _MAY_HAVE_BEEN_SENT if message.id in guarded else None

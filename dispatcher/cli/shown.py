@@ -26,7 +26,8 @@ _STYLES = {
 
 def document(message: Message, *, reveal: bool) -> dict[str, Any]:
     """Return a message for JSON. ``body`` and ``gift.note`` are null unless revealed."""
-    counted = None if message.body is None else segments(message.body)
+    body = None if message.redacted_at is not None else message.body
+    counted = None if body is None else segments(body)
     gift = message.gift
     return {
         "id": message.id,
@@ -34,8 +35,8 @@ def document(message: Message, *, reveal: bool) -> dict[str, Any]:
         "priority": message.priority,
         "state": message.state,
         "recipient": recipient(message, reveal=reveal),
-        "body": message.body if reveal else None,
-        "body_characters": None if message.body is None else len(message.body),
+        "body": body if reveal else None,
+        "body_characters": None if body is None else len(body),
         "body_parts": None if counted is None else counted.parts,
         "body_encoding": None if counted is None else counted.encoding,
         "gift": None
@@ -44,8 +45,8 @@ def document(message: Message, *, reveal: bool) -> dict[str, Any]:
             "sku": gift.sku,
             "amount": gift.amount,
             "currency": gift.currency,
-            "note": gift.note if reveal else None,
-            "note_characters": len(gift.note),
+            "note": gift.note if reveal and message.redacted_at is None else None,
+            "note_characters": None if message.redacted_at is not None else len(gift.note),
         },
         "idempotency_key": message.idempotency_key,
         "campaign_id": message.campaign_id,
@@ -63,6 +64,7 @@ def document(message: Message, *, reveal: bool) -> dict[str, Any]:
         "created_at": message.created_at,
         "updated_at": message.updated_at,
         "accepted_at": message.accepted_at,
+        "redacted_at": message.redacted_at,
     }
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dispatcher.cli import screen, shown
-from dispatcher.cli.when import in_words
+from dispatcher.cli.when import at, in_words
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.segments import segments
 from dispatcher.domain.state import State
@@ -75,7 +75,9 @@ def _about(message: Message, *, reveal: bool) -> Iterator[tuple[str, str | Text]
         yield "key", screen.inert(message.idempotency_key)
     if message.tags:
         yield "tags", screen.inert(" ".join(message.tags))
-    if message.body is not None:
+    if message.redacted_at is not None:
+        yield "redacted", f"{at(message.redacted_at)}: number, words and answers were taken out"
+    elif message.body is not None:
         yield "text", _text(message.body, reveal=reveal)
     if message.gift is not None and message.gift.note:
         note = message.gift.note
@@ -148,7 +150,7 @@ def _advice(message: Message) -> Iterator[str]:
         case State.IN_DOUBT:
             yield from ("", "Ask the provider whether it was carried out, then answer for it:")
             yield f"  dispatcher in-doubt resolve {message.id} --sent|--not-sent|--give-up --reason TEXT"
-        case State.DEAD | State.EXPIRED:
+        case State.DEAD | State.EXPIRED if message.redacted_at is None:
             yield from ("", "To send it after all:", f"  dispatcher dead replay {message.id}")
         case State.QUEUED:
             yield from ("", "To call it off:", f"  dispatcher messages cancel {message.id}")

@@ -62,12 +62,14 @@ def to_minor(amount: Decimal | str, currency: str) -> int:
         value = Decimal(re.sub("[_,']", "", amount) if isinstance(amount, str) else amount)
     except InvalidOperation:
         raise ValueError(f"{amount!r} is not an amount; write it as 12345.00") from None
-    minor = value.scaleb(MINOR_UNITS[currency])
-    if minor != minor.to_integral_value():
+    numerator, denominator = value.as_integer_ratio()  # exact, where decimal arithmetic rounds to 28 digits
+    unit: int = 10 ** MINOR_UNITS[currency]
+    minor, over = divmod(numerator * unit, denominator)
+    if over:
         raise ValueError(f"{amount} has more decimals than {currency}, which has {MINOR_UNITS[currency]}")
     if not 0 < minor <= _MOST:
         raise ValueError(f"{amount} is not an amount above zero that anybody means; write it as 12345.00")
-    return int(minor)
+    return minor
 
 
 def in_units(minor: int, currency: str) -> str:

@@ -13,7 +13,7 @@ from typing import TypedDict, TypeVar
 
 from dispatcher.domain.budget import Budget, parse_budget
 from dispatcher.domain.errors import InvalidCampaign, InvalidMessage
-from dispatcher.domain.message import FARTHEST, Channel
+from dispatcher.domain.message import FARTHEST, UNKEPT, Channel
 from dispatcher.domain.money import parse_amount, parse_currency
 from dispatcher.domain.rate import Rate, parse_rate
 from dispatcher.domain.template import Template, field_name, parse_template
@@ -171,7 +171,7 @@ def _channel(channel: str) -> Channel:
 
 
 def _name(name: str) -> str:
-    if not isinstance(name, str) or not re.fullmatch(r"[^\x00-\x1f\x7f]{1,200}", name) or not name.strip():
+    if not isinstance(name, str) or not re.fullmatch(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}", name) or not name.strip():
         raise InvalidCampaign("name", "is not 1 to 200 printable characters; give it a name, e.g. 'Spring 2027'")
     return name.strip()
 
@@ -181,7 +181,13 @@ def _template(text: str | None, channel: Channel) -> Template | None:
         if channel is Channel.SMS:
             raise InvalidCampaign("template", "is empty; give the text of the SMS, e.g. 'Hi {first_name}, …'")
         return None
+    _check_kept("template", text)
     return _read("template", text, parse_template)
+
+
+def _check_kept(name: str, text: str) -> None:
+    if UNKEPT.search(text):
+        raise InvalidCampaign(name, "holds a NUL or half a surrogate pair, which nothing keeps; remove it")
 
 
 def _gift(sku: str | None, amount: Decimal | str | None, currency: str | None, note: Template | None) -> GiftTerms:
@@ -231,6 +237,7 @@ def _region(region: str | None) -> str | None:
 def _columns(columns: Mapping[str, str]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for column, wanted in columns.items():
+        _check_kept("map", column + wanted)
         name = field_name(wanted)
         if not name:
             raise InvalidCampaign("map", f"{column}={wanted} names no field; write column=field, e.g. phone=recipient")

@@ -29,7 +29,8 @@ def finish_at(
     left = {zones: float(count) for zones, count in waiting.items() if count > 0}
     now = start
     if window is None:
-        return now + timedelta(seconds=sum(left.values()) / per_second)
+        seconds = sum(left.values()) / per_second
+        return now + timedelta(seconds=seconds) if seconds <= FARTHEST.total_seconds() else None
     while left:
         if now - start > FARTHEST:
             return None

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import assert_never
@@ -23,7 +23,8 @@ FARTHEST = timedelta(days=3653)
 """What is due or expires later than this is taken for a slip of the keyboard."""
 DEFAULT_LIFE = timedelta(hours=72)
 """How long a message waits at the most unless the caller says otherwise."""
-_UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
+UNKEPT = re.compile("[\x00\ud800-\udfff]")
+"""What no API takes and no database keeps: a NUL, half a surrogate pair."""
 
 
 class Channel(StrEnum):
@@ -199,7 +200,7 @@ def check_gift(request: Gift) -> GiftContent:
 
 
 def _check_text(name: str, text: str) -> None:
-    if _UNSENDABLE.search(text):
+    if UNKEPT.search(text):
         raise InvalidMessage(name, "holds a NUL or half a surrogate pair, which no API takes; remove it")
 
 
@@ -222,10 +223,13 @@ def _priority(value: str | None, default: Priority) -> Priority:
 def _tags(tags: Iterable[str]) -> tuple[str, ...]:
     if isinstance(tags, str):
         raise InvalidMessage("tags", f"is one text; give a list of texts, e.g. [{tags!r}]")
-    kept = tuple(dict.fromkeys(tags))
-    for tag in kept:
+    if not isinstance(tags, Iterable):
+        raise InvalidMessage("tags", f"is a {type(tags).__name__}; give a list of texts, e.g. ['vip']")
+    given = list(tags)
+    for tag in given:
         if not isinstance(tag, str) or not re.fullmatch(r"[\w.:/-]{1,64}", tag):
             raise InvalidMessage("tags", f"{tag!r} is not 1 to 64 letters, digits or any of . : / _ -")
+    kept = tuple(dict.fromkeys(given))
     if len(kept) > 20:
         raise InvalidMessage("tags", f"has {len(kept)} tags; 20 are the most")
     return kept
@@ -239,10 +243,17 @@ def _schedule(
             raise InvalidMessage(name, f"{moment} has no time zone; give an aware datetime, e.g. datetime.now(UTC)")
         if moment is not None and moment.replace(tzinfo=now.tzinfo) > now + FARTHEST:
             raise InvalidMessage(name, f"{moment} is more than ten years away; give a nearer moment")
-    due = now if due_at is None else max(now, due_at.astimezone(now.tzinfo))
-    expires = due + life if expires_at is None else expires_at.astimezone(now.tzinfo)
+    due = now if due_at is None else max(now, _in_utc("due_at", due_at))
+    expires = due + life if expires_at is None else _in_utc("expires_at", expires_at)
     if expires <= now:
         raise InvalidMessage("expires_at", f"{expires:%Y-%m-%d %H:%M:%S %Z} is past; give a moment to come")
     if due >= expires:
         raise InvalidMessage("due_at", f"{due:%Y-%m-%d %H:%M:%S %Z} is not before expires_at: it could never be sent")
     return due, expires
+
+
+def _in_utc(name: str, moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidMessage(name, f"{moment} is out of range; check the year") from None

@@ -50,11 +50,11 @@ def parse_amount(amount: Decimal | str, currency: str) -> Decimal:
     except InvalidOperation:
         raise InvalidMessage("amount", f"{amount!r} is not a decimal number; write it as 25.00") from None
     if not value.is_finite() or value <= 0:
-        raise InvalidMessage("amount", f"{amount} is not more than zero")
+        raise InvalidMessage("amount", f"{str(amount)!r} is not more than zero")
     if value > MAX_AMOUNT:
-        raise InvalidMessage("amount", f"{amount} is above {MAX_AMOUNT}, the most that one gift may be")
+        raise InvalidMessage("amount", f"{str(amount)!r} is above {MAX_AMOUNT}, the most that one gift may be")
     decimals = MINOR_UNITS[currency]
     exact = value.quantize(Decimal(1).scaleb(-decimals))
     if exact != value:
-        raise InvalidMessage("amount", f"{amount} has more decimals than {currency}, which has {decimals}")
+        raise InvalidMessage("amount", f"{str(amount)!r} has more decimals than {currency}, which has {decimals}")
     return exact

@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 
 from dispatcher.domain.errors import DispatcherError
 from dispatcher.domain.fields import FIELDS, FieldKind, Kind
+from dispatcher.domain.message import UNKEPT
 from dispatcher.domain.state import State
 
 LONGEST = 500
@@ -23,6 +24,8 @@ _WORD = re.compile(r'\s*(?P<minus>-?)(?:(?P<field>[a-z_]+)(?P<operator>:|<=|>=|<
 _AGE = re.compile(r"(\d+)(s|m|h|d|w)\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LONGEST_AGE = timedelta(days=36500)
+_MOST_DIGITS = 15
+"""Before and behind the point; no amount has more, and no database compares with any number."""
 
 
 class QueryError(DispatcherError, ValueError):
@@ -87,6 +90,9 @@ def parse_query(text: str, *, now: datetime) -> Query:
     >>> [(term.field, term.operator, term.values, term.negated) for term in query.terms[1:]]
     [('tag', ':', ('test',), True), ('attempts', '>=', ('3',), False)]
     """
+    unreadable = UNKEPT.search(text)
+    if unreadable is not None:
+        raise QueryError("a NUL or half a surrogate pair stands in no message; take it out", unreadable.start())
     if len(text) > LONGEST:
         raise QueryError(f"it is longer than {LONGEST} characters; narrow it with fewer words", LONGEST)
     return Query(text=text.strip(), terms=tuple(_terms(text, now)))
@@ -172,7 +178,8 @@ def _with(term: Term, values: tuple[str, ...]) -> Term:
 
 def _amount(term: Term, value: str, place: int) -> Term:
     try:
-        if not Decimal(value).is_finite():
+        amount = Decimal(value)
+        if not amount.is_finite() or abs(amount.adjusted()) > _MOST_DIGITS:
             raise InvalidOperation
     except InvalidOperation:
         raise QueryError(f"{value!r} is not an amount; write amount>=50", place) from None
@@ -199,8 +206,8 @@ def _moment(term: Term, value: str, now: datetime, place: int) -> Term:
 def _date(field: str, text: str, place: int) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise QueryError(
             f"{text!r} is neither an age nor a date; write {field}:<2h or {field}:>2026-11-24", place
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment.astimezone(UTC)

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 _FORM = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(s|m|h)(?:\s+burst\s+(\d+))?\s*\Z")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = 100
+_MOST = 1_000_000
+"""A second; and at once. More is a slip of the keyboard."""
+_LEAST = 1 / 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,15 @@ class Rate:
         return Rate(per_second=self.per_second * 0.98, burst=(self.burst + 1) // 2)
 
     def __str__(self) -> str:
-        return f"{self.per_second:g}/s burst {self.burst}"
+        """Return the text that ``parse_rate`` reads back; the ledger keeps it.
+
+        >>> str(parse_rate("1000000/s burst 5")), str(parse_rate("0.1/h"))
+        ('1000000/s burst 5', '0.000027777778/s burst 1')
+        """
+        text = f"{self.per_second:g}"
+        if "e" in text:
+            text = f"{self.per_second:.12f}".rstrip("0").rstrip(".")
+        return f"{text}/s burst {self.burst}"
 
 
 def parse_rate(text: str) -> Rate:
@@ -43,8 +55,14 @@ def parse_rate(text: str) -> Rate:
     >>> parse_rate("600/m"), parse_rate("50/s burst 10")
     (Rate(per_second=10.0, burst=1), Rate(per_second=50.0, burst=10))
     """
-    match = _FORM.match(text)
-    if match is None or float(match[1]) == 0 or match[3] == "0":
-        raise ValueError(f"{text!r} is not a rate; write it as 50/s, 600/m or 50/s burst 10")
+    match = _FORM.match(text[:_LONGEST])
+    if match is None or len(text) > _LONGEST or float(match[1]) == 0 or match[3] == "0":
+        raise ValueError(f"{text[:_LONGEST]!r} is not a rate; write it as 50/s, 600/m or 50/s burst 10")
     per_second = float(match[1]) / _SECONDS[match[2]]
-    return Rate(per_second=per_second, burst=int(match[3]) if match[3] else max(1, int(per_second / 10)))
+    burst = int(match[3]) if match[3] else max(1, int(per_second / 10))
+    if not _LEAST <= per_second <= _MOST or burst > _MOST:
+        raise ValueError(
+            f"{text!r} is not a rate that anybody means: from one a day to a million a second, "
+            "and at most a million at once"
+        )
+    return Rate(per_second=per_second, burst=burst)

@@ -37,7 +37,11 @@ class Recipient(str):
         >>> Recipient("+61491570006").masked
         '+61•••••••06'
         """
-        return mask(self)
+        return str(self) if self == REDACTED else mask(self)
+
+
+REDACTED = Recipient("redacted")
+"""Stands where a number was; no number is written so."""
 
 
 def mask(number: str) -> str:

@@ -22,6 +22,7 @@ _FORM = re.compile(
 )
 _REGION = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?\Z", re.ASCII)
 _EXAMPLE = "write it as 09:00-20:00 or Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU"
+_LONGEST = 200  # characters; also what the ledger keeps
 _HORIZON = 400  # days that are looked at for the next opening
 _DAY = timedelta(days=1)
 
@@ -152,6 +153,8 @@ def parse_window(text: str) -> SendWindow:
     >>> str(parse_window("mon-fri 9:00-17:30 recipient"))
     'Mon,Tue,Wed,Thu,Fri 09:00-17:30'
     """
+    if len(text) > _LONGEST:
+        raise ValueError(f"a window is not longer than {_LONGEST} characters; {_EXAMPLE}")
     found = _FORM.match(text.strip())
     if found is None:
         raise ValueError(f"{text!r} is not a window; {_EXAMPLE}")

@@ -49,7 +49,11 @@ class Spool:
     def batches(self) -> Iterator[list[Settlement]]:
         """Yield what is spooled, this process's and what dead ones left; a file goes once all of it was settled."""
         for path in sorted(self.folder.glob("*.jsonl")) if self.folder.is_dir() else ():
-            with path.open("rb") as file:
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:
+                continue  # another process has just settled it
+            with file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:

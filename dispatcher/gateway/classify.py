@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from dispatcher.domain.outcome import Outcome, OutcomeKind
-from dispatcher.gateway.redact import NOTHING_PRIVATE, Private, readable, redact
+from dispatcher.gateway.redact import NOTHING_PRIVATE, Private, readable, redact, tells_whole
 from dispatcher.gateway.retry_after import parse_retry_after
 
 RESPONSE_CAP = 4096
@@ -206,6 +206,10 @@ def _content(body: bytes) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+_TELLING = 9
+"""So many digits of a number do not stand in an id by chance, however they are grouped."""
+
+
 def _provider_id(content: dict[str, Any], private: Private) -> str | None:
     data = content.get("data")
     nested = data.get("id") if isinstance(data, dict) else None
@@ -222,7 +226,10 @@ def _without_whole(text: str, private: Private) -> str:
     for whole in (private.recipient.lstrip("+"), private.secret):
         if whole:
             text = text.replace(whole, "[hidden]")
-    return text
+    grouped = len(private.recipient) >= _TELLING and private.recipient[-_TELLING:] in "".join(
+        filter(str.isdecimal, text)
+    )
+    return "[hidden]" if grouped or tells_whole(text, private.text) else text
 
 
 def _complaint(answer: Answer, content: dict[str, Any]) -> tuple[Any, Any]:

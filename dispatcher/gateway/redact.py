@@ -65,6 +65,12 @@ def redact(text: str, private: Private = NOTHING_PRIVATE) -> str:
     return text
 
 
+def tells_whole(text: str, message: str) -> bool:
+    """Say whether a text has a message in it as a whole, in whatever form; one of a few letters may be chance."""
+    message = " ".join(readable(message).split())
+    return len(message) > 8 and any(form in text for form in _forms(message, text))
+
+
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]")
 _NAMES = r"access_token|refresh_token|id_token|client_secret|client_assertion|api[_-]?key|authorization|password|secret"
 _CREDENTIALS = (

@@ -3,6 +3,7 @@
 from dispatcher.inspection.curl import as_curl
 from dispatcher.inspection.desk import GIVEN_UP, Desk, InDoubt, Plan, Standing
 from dispatcher.inspection.mending import Changes, check_moment
+from dispatcher.inspection.pruning import Pruning
 from dispatcher.inspection.status import ChannelStatus, Status, read_status
 from dispatcher.inspection.story import Chapter, tell
 
@@ -14,6 +15,7 @@ __all__ = [
     "Desk",
     "InDoubt",
     "Plan",
+    "Pruning",
     "Standing",
     "Status",
     "as_curl",

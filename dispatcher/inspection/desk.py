@@ -118,7 +118,9 @@ class Desk:
         check_moment(at, now=now)
         content = None
         if changes is not None and changes.any:
-            content = mended(self.messages.message(message), changes, now=now, intake=self.intake)
+            was = self.messages.message(message)
+            if was.redacted_at is None:  # else there is nothing to mend, and the ledger says why
+                content = mended(was, changes, now=now, intake=self.intake)
         by = By(actor=self.actor, reason=reason, now=now)
         budget = self.intake.max_attempts
         self.messages.replay(message, by, budget=budget, life=DEFAULT_LIFE, at=at, content=content)

@@ -40,6 +40,9 @@ def tell(
         again = [entry.at for entry in audit if due < entry.at <= attempt.started_at and _queues_again(entry)]
         chapters += _attempt(attempt, due=max([due, *again]))
         due = attempt.next_due_at or attempt.finished_at
+    if message.redacted_at is not None:
+        words = "number, words and answers were taken out, since it was old"
+        chapters.append(Chapter(at=message.redacted_at, title="was redacted", detail=words))
     chapters.sort(key=lambda chapter: chapter.at)
     return [*chapters, *_ending(message, hold, now)]
 

@@ -15,6 +15,7 @@ from dispatcher.ledger.loading import Entry, Loaded, LoadPage
 from dispatcher.ledger.operations import By, Resolution
 from dispatcher.ledger.pauses import AUTOMATIC, Pause
 from dispatcher.ledger.queries import Attempt, AuditEntry, Filter, Message, Tally, Waiting
+from dispatcher.ledger.retention_books import RetentionBooks
 from dispatcher.ledger.schema import HEAD, current, migrate, require_head
 from dispatcher.ledger.sessions import after_commit
 from dispatcher.ledger.sql_ledger import SqlLedger
@@ -46,6 +47,7 @@ __all__ = [
     "Operation",
     "Pause",
     "Resolution",
+    "RetentionBooks",
     "SqlLedger",
     "Suppression",
     "Tally",

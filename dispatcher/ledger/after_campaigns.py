@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select, up
 from dispatcher.domain.attempt import Trigger
 from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import CampaignRefused
-from dispatcher.domain.recipient import Recipient
+from dispatcher.domain.recipient import REDACTED, Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.campaigns import Campaign, reopen
 from dispatcher.ledger.engine import reading, transaction
@@ -100,10 +100,10 @@ def retry_failed(engine: Engine, campaign: Campaign, by: By, *, budget: int, lif
 
 
 def deliveries(engine: Engine, campaign: UUID) -> Iterator[Delivery]:
-    """Yield every recipient of a campaign by number, some thousand rows at a time."""
+    """Yield every recipient of a campaign by number, some thousand rows at a time; those redacted stand at the end."""
     columns = (
         *(MessageRow.id, MessageRow.recipient, MessageRow.state, MessageRow.last_error, MessageRow.attempts_made),
-        *(MessageRow.doubtful_sends, MessageRow.accepted_at, MessageRow.provider_id),
+        *(MessageRow.doubtful_sends, MessageRow.accepted_at, MessageRow.provider_id, MessageRow.redacted_at),
     )
     last = ""
     while True:
@@ -113,7 +113,7 @@ def deliveries(engine: Engine, campaign: UUID) -> Iterator[Delivery]:
         for row in rows:
             yield Delivery(
                 id=row.id,
-                recipient=Recipient(row.recipient),
+                recipient=REDACTED if row.redacted_at is not None else Recipient(row.recipient),
                 state=State(row.state),
                 reason=row.last_error,
                 attempts_made=row.attempts_made,
@@ -127,10 +127,11 @@ def deliveries(engine: Engine, campaign: UUID) -> Iterator[Delivery]:
 
 
 def _failed(campaign: UUID) -> ColumnElement[bool]:
-    """Build the condition "failed for certain": a gift with its guard may have been carried out."""
+    """Build the condition "failed for certain, and can be sent": a gift with its guard may have been carried out."""
     return and_(
         MessageRow.campaign_id == campaign,
         given_up(),
+        MessageRow.redacted_at.is_(None),
         ~guarded(),
     )
 

@@ -205,7 +205,7 @@ def frozen_conditions(operation: Operation, dialect: str) -> list[ColumnElement[
     if operation.ids:
         chosen.append(MessageRow.id.in_([UUID(each) for each in operation.ids]))
     if operation.kind is Deed.REPLAY:
-        chosen.append(~called_off())
+        chosen += [~called_off(), MessageRow.redacted_at.is_(None)]
     return chosen
 
 
@@ -215,7 +215,10 @@ def _apply(connection: Connection, operation: Operation, ids: list[UUID], now: d
         changes |= queued_again(now, budget=operation.budget, life=operation.life, trigger=Trigger.REPLAY)
     else:
         changes |= {"discarded_at": now}
-    changed = update(MessageRow).where(MessageRow.id.in_(ids), given_up(), ~guarded()).values(changes)
+    still = [MessageRow.id.in_(ids), given_up(), ~guarded()]
+    if operation.kind is Deed.REPLAY:
+        still.append(MessageRow.redacted_at.is_(None))  # by now, whatever it was when it was chosen
+    changed = update(MessageRow).where(*still).values(changes)
     return list(connection.execute(changed.returning(MessageRow.id)).scalars())
 
 

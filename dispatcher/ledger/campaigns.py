@@ -67,6 +67,8 @@ class Campaign:
     day: str | None
     counts: dict[str, Any] | None = field(repr=False)
     counted_at: datetime | None
+    removed: dict[str, int] | None
+    """How many of its messages were removed since they were old, by the state that they had."""
 
     def counted(self, *, now: datetime) -> Counts | None:
         """Return what the clock counted last, and the rate then; None before its first count."""

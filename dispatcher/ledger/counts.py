@@ -7,6 +7,7 @@ as small as the trouble is.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -47,7 +48,7 @@ class Counts:
 
 
 def counted(connection: Connection, campaign: UUID) -> dict[State, int]:
-    """Count a campaign's messages by state, in one statement."""
+    """Count a campaign's messages by state, those included whose rows were removed: all in one statement."""
     of_it = MessageRow.campaign_id == campaign
     queued = of_it & (MessageRow.state == State.QUEUED.value) & (MessageRow.priority == Priority.BULK.value)
     channel = select(CampaignRow.channel).where(CampaignRow.id == campaign).scalar_subquery()
@@ -56,8 +57,11 @@ def counted(connection: Connection, campaign: UUID) -> dict[State, int]:
         _number(State.QUEUED, queued & (MessageRow.channel == channel)),
         _number(State.SENDING, of_it & (MessageRow.state == State.SENDING.value)),
         *(_number(state, of_it & (MessageRow.state == state.value)) for state in TROUBLED),
+        *(_removed(state, campaign) for state in TROUBLED),
     )
-    found: dict[str, int] = {row[0]: row[1] for row in connection.execute(union_all(*parts))}
+    found: Counter[str] = Counter()
+    for name, number in connection.execute(union_all(*parts)):
+        found[name] += number
     total = found.pop("total", 0)
     found[State.ACCEPTED.value] = total - sum(found.values())
     return {State(state): count for state, count in found.items() if count}
@@ -146,6 +150,11 @@ def _rate(marks: Sequence[Sequence[Any]], now: datetime) -> float:
         return 0.0
     (first, before), (last, after) = recent[0], recent[-1]
     return max(0.0, float(after - before) / max(1.0, (last - first).total_seconds()))
+
+
+def _removed(state: State, campaign: UUID) -> Any:
+    removed = func.coalesce(CampaignRow.removed[state.value].as_integer(), 0)
+    return select(literal(state.value), removed).where(CampaignRow.id == campaign)
 
 
 def _number(state: State, where: ColumnElement[bool]) -> Any:

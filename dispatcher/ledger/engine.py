@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InvalidatePoolError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, InvalidatePoolError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
@@ -38,7 +38,7 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise SettingsError("DISPATCHER_LEDGER_URL: is not a database URL; see docs/settings.md") from None
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, parsed.database, pool_size)
@@ -201,6 +201,7 @@ def reachable() -> Iterator[None]:
     except PoolTimeout as error:
         raise LedgerUnavailable(f"no free connection to the ledger: {error}") from None
     except DBAPIError as error:
+        error.hide_parameters, error.params = True, None  # an application's own engine may not hide them
         if _is_unprepared(error):
             from dispatcher.ledger.schema import HEAD  # which itself stands on this module
 
@@ -208,17 +209,20 @@ def reachable() -> Iterator[None]:
         if _is_away(error):
             reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
             raise LedgerUnavailable(f"the ledger cannot be used now: {reason}") from None
-        if isinstance(error, IntegrityError):
+        if isinstance(error, IntegrityError | DataError):
             raise _without_the_row(error) from None
         raise
 
 
-def _without_the_row(error: IntegrityError) -> IntegrityError:
+def _without_the_row(error: IntegrityError | DataError) -> IntegrityError | DataError:
     """Return the error with the constraint's name alone: PostgreSQL's own text tells the whole row that broke it."""
-    broken = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-    if broken is None:  # SQLite names columns or the constraint, and no values
+    if isinstance(error.orig, sqlite3.Error):  # names columns or the constraint, and no values
         return error
-    return IntegrityError(error.statement, None, _Broken(f"violates constraint {broken}"), hide_parameters=True)
+    broken = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    said = f"violates constraint {broken}" if broken else f"a value cannot be taken ({type(error.orig).__name__})"
+    told = type(error)(error.statement, None, _Broken(said), hide_parameters=True)
+    error.orig, error.args, error.__cause__ = None, told.args, None  # it stays with the new one as its context
+    return told
 
 
 class _Broken(Exception):

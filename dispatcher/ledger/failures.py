@@ -20,6 +20,8 @@ from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
 
 GIVEN_UP = (State.DEAD, State.EXPIRED)
 CAPPED_AT = 10_000
+PSEUDONYM = "r"
+"""What stands for a recipient who was redacted begins with it; numbers begin with a plus."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,11 @@ def called_off() -> ColumnElement[bool]:
     return exists().where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "cancelled")
 
 
+def redacted() -> ColumnElement[bool]:
+    """Build the condition "it has no content any more", told by its recipient, which the failures' index has."""
+    return func.substr(MessageRow.recipient, 1, 1) == PSEUDONYM
+
+
 def counted(connection: Connection, where: Sequence[ColumnElement[bool]], *, cap: int = CAPPED_AT) -> int:
     """Count matches, up to one more than the cap."""
     some = select(literal(1)).select_from(MessageRow).where(*where).limit(cap + 1).subquery()
@@ -163,7 +170,7 @@ def foresee(connection: Connection, query: Query, ids: Sequence[UUID], *, replay
     """
     named = [MessageRow.id.in_(ids)] if ids else []
     kind, may_be_out, off = safety().label("safety"), guarded().label("guarded"), called_off().label("called_off")
-    by = (MessageRow.channel, kind, may_be_out, off)
+    by = (MessageRow.channel, kind, may_be_out, off, redacted().label("redacted"))
     # Two passes: that for SMS reads the failures' index alone, that for gifts reads what each is worth as well.
     currency = MessageRow.gift["currency"].as_string()
     amount = MessageRow.gift["amount"].as_string()
@@ -183,6 +190,8 @@ def foresee(connection: Connection, query: Query, ids: Sequence[UUID], *, replay
                 left_out["a gift that may have been carried out"] += count
             elif row.called_off and replay:
                 left_out["of a cancelled campaign"] += count
+            elif row.redacted and replay:
+                left_out["redacted: they have no number and no words any more"] += count
             else:
                 key = (row.channel, row.safety)
                 counts[key] += count

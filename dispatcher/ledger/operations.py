@@ -23,6 +23,9 @@ from dispatcher.ledger.counts import recount_again
 from dispatcher.ledger.tables import LONGEST_ERROR, AuditRow, CampaignRow, GiftGuardRow, MessageRow
 
 REPLAYABLE = (State.DEAD, State.EXPIRED, State.CANCELLED)
+CONTENT_IS_GONE = "its number and its words were redacted, so nothing is left that could be sent"
+EDITED = "edit and replay"
+"""The act whose details have what a message was before, until that is redacted."""
 
 
 class Resolution(StrEnum):
@@ -82,11 +85,11 @@ def replay(
     :param at: not before; now if left out.
     :param content: what it is to be instead; what it was goes to the audit trail.
     :raises MessageNotFound: no message has this id.
-    :raises TransitionRefused: it is in another state, a gift that may have been carried out, or belongs to a campaign
-        that was cancelled or that was made for its old number.
+    :raises TransitionRefused: it is in another state, a gift that may have been carried out, redacted, or belongs to a
+        campaign that was cancelled or that was made for its old number.
     """
     changes = queued_again(by.now, at=at, budget=budget, life=life, trigger=Trigger.REPLAY)
-    where = [~exists().where(GiftGuardRow.message_id == MessageRow.id)]
+    where = [~exists().where(GiftGuardRow.message_id == MessageRow.id), MessageRow.redacted_at.is_(None)]
     where.append(~exists().where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "cancelled"))
     was: dict[str, Any] = {}
     if content is not None:
@@ -103,8 +106,8 @@ def replay(
             "only dead, expired and cancelled messages can be, no gift that may have been carried out, none of a "
             "cancelled campaign, and one of a campaign only to its own number",
         )
-    reopen_campaign(connection, message_id)
-    audit(connection, by, "replay" if content is None else "edit and replay", str(message_id), **was)
+    reopen_campaigns(connection, [message_id])
+    audit(connection, by, "replay" if content is None else EDITED, str(message_id), **was)
 
 
 def _content(connection: Connection, message_id: UUID) -> dict[str, Any]:
@@ -141,28 +144,40 @@ def resolve(
         raise _refused(connection, message_id, f"resolved as {answer.value}", "only messages in doubt can be")
     if answer is Resolution.NOT_SENT:
         _take_guard_away(connection, message_id)
-        reopen_campaign(connection, message_id)
+        reopen_campaigns(connection, [message_id])
     recount_again(connection, message_id)
     audit(connection, by, f"resolve {answer.value}", str(message_id))
 
 
-def reopen_campaign(connection: Connection, message_id: UUID) -> None:
-    """Let the campaign of a message that is queued again run again, if it had finished."""
+def reopen_campaigns(connection: Connection, messages: Sequence[UUID]) -> None:
+    """Have the campaigns of messages that are queued again look after them, however long ago they were over.
+
+    One that had finished runs again; one that was cancelled is swept once more, so that it sends nothing.
+    """
+    finished = CampaignRow.state == CampaignState.FINISHED.value
+    swept = (CampaignRow.state == CampaignState.CANCELLED.value) & CampaignRow.swept_at.is_not(None)
     connection.execute(
         update(CampaignRow)
         .where(
-            CampaignRow.id == select(MessageRow.campaign_id).where(MessageRow.id == message_id).scalar_subquery(),
-            CampaignRow.state == CampaignState.FINISHED.value,
+            CampaignRow.id.in_(select(MessageRow.campaign_id).where(MessageRow.id.in_(messages))),
+            or_(finished, swept),
         )
-        .values(state=CampaignState.RUNNING.value, finished_at=None)
+        .values(
+            state=case((finished, CampaignState.RUNNING.value), else_=CampaignRow.state),
+            finished_at=case((finished, None), else_=CampaignRow.finished_at),
+            swept_at=None,
+        )
     )
 
 
-def audit(connection: Connection, by: By, action: str, subject: str, **details: Any) -> None:
-    """Append who did what, in the transaction that does it."""
+def audit(connection: Connection, by: By, action: str, subject: str, *, id: UUID | None = None, **details: Any) -> None:
+    """Append who did what, in the transaction that does it.
+
+    :param id: what the entry is found by, if somebody has to find it again.
+    """
     connection.execute(
         insert(AuditRow).values(
-            id=uuid7(int(by.now.timestamp() * 1000), secrets.randbits(ENTROPY_BITS)),
+            id=id or uuid7(int(by.now.timestamp() * 1000), secrets.randbits(ENTROPY_BITS)),
             at=by.now,
             actor=by.actor,
             action=action,
@@ -238,13 +253,15 @@ def _change(
 
 def _refused(connection: Connection, message_id: UUID, asked: str, allowed: str) -> Exception:
     found = connection.execute(
-        select(MessageRow.state, MessageRow.channel, GiftGuardRow.message_id)
+        select(MessageRow.state, MessageRow.channel, GiftGuardRow.message_id, MessageRow.redacted_at)
         .outerjoin(GiftGuardRow, GiftGuardRow.message_id == MessageRow.id)
         .where(MessageRow.id == message_id)
     ).one_or_none()
     if found is None:
         return MessageNotFound(message_id)
-    state, channel, guard = found
+    state, channel, guard, redacted_at = found
     if channel == Channel.GIFT.value and guard is not None and state == State.DEAD.value:
         allowed = "it is a gift that was given up and may have been carried out"
+    elif redacted_at is not None and asked == "replayed":
+        allowed = CONTENT_IS_GONE
     return TransitionRefused(message_id, state, asked, allowed=allowed)

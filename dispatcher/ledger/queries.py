@@ -15,7 +15,7 @@ from dispatcher.domain.attempt import Trigger
 from dispatcher.domain.errors import MessageNotFound
 from dispatcher.domain.message import Channel, GiftContent, Priority, worth
 from dispatcher.domain.outcome import OutcomeKind
-from dispatcher.domain.recipient import Recipient
+from dispatcher.domain.recipient import REDACTED, Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.enqueue import gift_from_json
 from dispatcher.ledger.lanes import first_due
@@ -57,6 +57,8 @@ class Message:
     created_at: datetime
     updated_at: datetime
     accepted_at: datetime | None
+    redacted_at: datetime | None = None
+    """When its number and its words were taken out, since it was old."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +256,7 @@ def _message(row: Row[tuple[object, ...]]) -> Message:
             "channel": Channel(values["channel"]),
             "priority": Priority(values["priority"]),
             "state": State(values["state"]),
-            "recipient": Recipient(values["recipient"]),
+            "recipient": REDACTED if values["redacted_at"] is not None else Recipient(values["recipient"]),
             "gift": None if values["gift"] is None else gift_from_json(values["gift"]),
             "tags": tuple(values["tags"]),
             "last_outcome": None if values["last_outcome"] is None else OutcomeKind(values["last_outcome"]),

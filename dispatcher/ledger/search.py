@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Numeric,
     and_,
     any_,
@@ -36,6 +37,8 @@ from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
 TROUBLED = (State.IN_DOUBT, State.DEAD, State.EXPIRED, State.CANCELLED, State.SUPPRESSED, State.UNDELIVERED)
 """States in which a text is looked for: a partial index has all of them."""
 _ID_MARGIN = timedelta(hours=1)
+_FIRST = datetime.min.replace(tzinfo=UTC) + _ID_MARGIN
+_LAST = datetime.max.replace(tzinfo=UTC) - _ID_MARGIN
 _COMPARE: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     ":": operator.eq,
     "<": operator.lt,
@@ -165,7 +168,8 @@ def _plain(term: Term) -> ColumnElement[bool]:
         case Kind.CHOICE:
             return column.in_(term.values)
         case Kind.NUMBER:
-            return _COMPARE[term.operator](column, int(term.values[0]))
+            # As wide as what may be asked for: the column itself is narrower, and PostgreSQL would refuse the number.
+            return _COMPARE[term.operator](column, literal(int(term.values[0]), Integer))
         case Kind.MOMENT:
             changed = _moment(term, column)
             if field.states and term.negated:  # else the query's one condition on states says it
@@ -192,6 +196,7 @@ def _by_id(field: str, compare: str, moment: datetime) -> ColumnElement[bool] | 
     The machine that made the id may have had another time than the ledger's, hence the margin.
     """
     later = compare in (">", ">=")
+    moment = min(max(moment, _FIRST), _LAST)  # so that the margin has room
     if field == "created":
         edge = moment - _ID_MARGIN if later else moment + _ID_MARGIN
     elif not later and field in ("updated", "accepted", "dead", "expired", "in_doubt"):

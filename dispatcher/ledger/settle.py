@@ -18,6 +18,7 @@ from dispatcher.domain.identity import MessageId
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger import minutes
+from dispatcher.ledger.operations import reopen_campaigns
 from dispatcher.ledger.scripts import as_json, load
 from dispatcher.ledger.tables import LONGEST_ERROR, AttemptRow, MessageRow
 from dispatcher.ledger.types import as_text
@@ -36,6 +37,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozens
 
 
 def _settle_once_each(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
+    settlements = sorted(settlements, key=_message)  # in one order, so that two batches at once do not wait in a circle
     now = max(settlement.finished_at for settlement in settlements)
     rows = {settlement.message_id: _as_json(settlement) for settlement in settlements}
     set_states, *append = _SETTLE[connection.dialect.name]
@@ -45,6 +47,9 @@ def _settle_once_each(connection: Connection, settlements: Sequence[Settlement])
     minutes.add(connection, [(channels[each.message_id], each) for each in settlements if each.message_id in taken])
     for statement in append:
         connection.execute(statement, {"settlements": as_json(rows[message] for message in taken)})
+    again = [s.message_id for s in settlements if s.message_id in taken and s.decision.state is State.QUEUED]
+    if again:  # a late answer may come after its campaign was over
+        reopen_campaigns(connection, again)
     for late in settlements:
         if late.message_id not in taken:
             _keep_evidence(connection, late)
@@ -53,6 +58,8 @@ def _settle_once_each(connection: Connection, settlements: Sequence[Settlement])
 
 def _keep_evidence(connection: Connection, late: Settlement) -> None:
     """Append the attempt alone, once, whatever became of the message since."""
+    # Held first: else two who keep the same one at once would each look before the other has written.
+    connection.execute(select(MessageRow.id).where(MessageRow.id == late.message_id).with_for_update())
     recorded = exists(select(AttemptRow.id).where(AttemptRow.id == late.attempt_id))
     number = connection.execute(
         update(MessageRow)
@@ -117,6 +124,10 @@ def _in_words(settlement: Settlement) -> str:
     outcome = settlement.outcome
     parts = (str(outcome.http_status) if outcome.http_status else None, outcome.error, outcome.error_description)
     return " ".join(part for part in parts if part)[:LONGEST_ERROR] or outcome.kind.value
+
+
+def _message(settlement: Settlement) -> MessageId:
+    return settlement.message_id
 
 
 def _as_uuid(value: object) -> UUID:

@@ -119,6 +119,8 @@ class MessageRow(Base):
     """When a person put it away: it stays dead and is listed no more."""
     operation_id: Mapped[UUID | None]
     """The bulk operation that queued it again last."""
+    redacted_at: Mapped[datetime | None]
+    """When its number, its words and what was answered were taken out: it cannot be sent again."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     accepted_at: Mapped[datetime | None]
@@ -341,6 +343,8 @@ class CampaignRow(Base):
     # How far it was when the clock last counted, so that looking at many campaigns counts none of them.
     counts: Mapped[dict[str, Any] | None]
     counted_at: Mapped[datetime | None]
+    removed: Mapped[dict[str, Any] | None]
+    """How many of its messages were removed since they were old, by the state that they had."""
     # What its gifts have cost, in the currency's smallest unit: all of them, and those of one day.
     spent: Mapped[int] = mapped_column(BigInteger, server_default="0")
     spent_that_day: Mapped[int] = mapped_column(BigInteger, server_default="0")

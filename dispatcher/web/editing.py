@@ -9,10 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dispatcher.domain.errors import InvalidMessage
+from dispatcher.domain.errors import InvalidMessage, TransitionRefused
 from dispatcher.domain.message import Channel
 from dispatcher.inspection import Changes
 from dispatcher.ledger import Message
+from dispatcher.ledger.operations import CONTENT_IS_GONE
 from dispatcher.web import forms, views
 from dispatcher.web.deeds import back, deed, require_money_for
 from dispatcher.web.people import Role
@@ -27,6 +28,8 @@ def edit_page(request: Request) -> Response:
         raise HTTPException(403, "this is for the role operate; you have another")
     message = _message(request)
     require_money_for(request, message)
+    if message.redacted_at is not None:
+        raise TransitionRefused(message.id, message.state.value, "edited", allowed=CONTENT_IS_GONE)
     return _form(request, message, _typed(message, None))
 
 

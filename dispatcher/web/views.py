@@ -178,15 +178,19 @@ def message(request: Request) -> Response:
         message=found,
         story=story,
         attempts={(each.started_at, each.number): each for each in attempts},
-        parts=None if found.body is None else segments(found.body),
+        parts=None if found.body is None or found.redacted_at is not None else segments(found.body),
         guarded=bool(services.books.guarded_among([id_])),
         reveal=_reveal(request),
         before=[each for each in audit if each.details.get("was")],
-        curl=as_curl(
-            found, services.endpoints[found.channel], base_url=services.settings.api_base_url, reveal=_reveal(request)
-        ),
+        curl=None if found.redacted_at is not None else _curl(request, found),
         State=State,
     )
+
+
+def _curl(request: Request, found: Message) -> str:
+    services = services_of(request)
+    base_url = services.settings.api_base_url
+    return as_curl(found, services.endpoints[found.channel], base_url=base_url, reveal=_reveal(request))
 
 
 def plan(request: Request) -> Response:

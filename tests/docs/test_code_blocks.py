@@ -17,7 +17,6 @@ import typer
 from cryptography.fernet import Fernet
 from redis import Redis
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -28,11 +27,12 @@ from dispatcher.domain.errors import InvalidCampaign
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import DEFAULT_LIFE, Channel
 from dispatcher.domain.outcome import OutcomeKind
-from dispatcher.ledger import Books, By, Resolution, SqlLedger, make_engine, require_head
+from dispatcher.ledger import Books, By, Resolution, SqlLedger, require_head
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import campaigns_on, numbers
 from tests.docs.pages import DOCS, PAGES, blocks, commands_typed, name_of, prose
 from tests.making import gift, outcome, settled, sms, wish
+from tests.security.roles import documented_roles
 
 KEY = Fernet.generate_key().decode()
 
@@ -75,31 +75,10 @@ def test_the_sealed_message_of_the_page_can_be_opened_by_a_worker(application: R
 def test_the_sql_of_the_page_makes_a_role_that_can_do_a_workers_work_and_no_more(
     fresh_postgres: str, clock: FakeClock
 ) -> None:
-    role = "dispatcher_runtime"
-    admin = make_engine(fresh_postgres)
-    with admin.begin() as connection:
-        connection.execute(text(f"DROP ROLE IF EXISTS {role}"))
-        for block in blocks(DOCS / "deploying.md", "sql"):
-            for statement in block.split(";"):
-                if statement.strip():
-                    connection.execute(text(statement))
-    url = make_url(fresh_postgres).set(username=role, password=None)
-    runtime = make_engine(url.render_as_string(hide_password=False))
-    try:
+    with documented_roles(fresh_postgres) as roles, roles.engine("dispatcher_runtime") as runtime:
         _work(Books(engine=runtime), SqlLedger.on(runtime), clock)
         with pytest.raises(ProgrammingError, match="permission denied"), runtime.begin() as connection:
             connection.execute(text("DELETE FROM dispatcher_attempts"))
-        with admin.begin() as connection:
-            connection.execute(text(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}"))
-            connection.execute(text(f"GRANT SELECT, INSERT ON dispatcher_messages TO {role}"))
-        for _ in range(2):
-            Books(engine=runtime).enqueue([sms(clock.now(), idempotency_key="the-same")], source="application")
-    finally:
-        runtime.dispose()
-        with admin.begin() as connection:
-            connection.execute(text(f"DROP OWNED BY {role}"))
-            connection.execute(text(f"DROP ROLE {role}"))
-        admin.dispose()
 
 
 def _work(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:

@@ -54,10 +54,13 @@ def check(kind: type[Sms] | type[Gift], **changes: Any) -> NewMessage:
         (Sms, {"idempotency_key": "k\n"}, "idempotency_key", "printable"),
         (Sms, {"tags": "vip"}, "tags", "list"),
         (Sms, {"tags": ["a b"]}, "tags", "letters"),
+        (Sms, {"tags": [["a"]]}, "tags", "letters"),
+        (Sms, {"tags": 5}, "tags", "is a int"),
         (Sms, {"tags": [f"t{n}" for n in range(21)]}, "tags", "20 are the most"),
         (Sms, {"due_at": datetime(2026, 3, 2)}, "due_at", "no time zone"),  # noqa: DTZ001
         (Sms, {"expires_at": datetime(2026, 3, 2)}, "expires_at", "no time zone"),  # noqa: DTZ001
         (Sms, {"expires_at": NOW - timedelta(1)}, "expires_at", "past"),
+        (Sms, {"due_at": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1)))}, "due_at", "out of range"),
         (Sms, {"due_at": NOW + timedelta(2), "expires_at": NOW + timedelta(1)}, "due_at", "before expires_at"),
         (Sms, {"due_at": datetime(9999, 12, 31, 23, tzinfo=UTC)}, "due_at", "ten years"),
         (Sms, {"expires_at": datetime(9999, 12, 31, 23, tzinfo=UTC)}, "expires_at", "ten years"),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.domain.backoff import Backoff
+from dispatcher.domain.budget import parse_budget
 from dispatcher.domain.identity import uuid7
 from dispatcher.domain.rate import parse_rate
 from dispatcher.domain.state import TRANSITIONS, State, sources_of
@@ -37,6 +38,22 @@ def test_a_uuid7_holds_its_time_and_says_what_it_is(unix_ms: int, entropy: int) 
 def test_a_wrong_rate_shows_the_form(wrong: str) -> None:
     with pytest.raises(ValueError, match="write it as 50/s"):
         parse_rate(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["9" * 400 + "/s", "1000001/s", "0.01/h", f"1/s burst {'9' * 30}"])
+def test_a_rate_that_nobody_means_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match="is not a rate"):
+        parse_rate(wrong)
+
+
+@pytest.mark.parametrize("text", ["1000000/s burst 7", "0.000027777778/s burst 1", "16.6667/s burst 1", "50/s burst 5"])
+def test_a_rate_reads_back_from_its_text_since_the_ledger_keeps_that(text: str) -> None:
+    assert str(parse_rate(text)) == text
+
+
+def test_a_budget_is_never_rounded() -> None:
+    with pytest.raises(ValueError, match="more decimals"):
+        parse_budget(f"1.{'0' * 40}1", "AUD")
 
 
 def test_settled_states_have_no_way_on_but_by_a_person_or_a_receipt() -> None:

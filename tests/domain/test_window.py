@@ -210,6 +210,7 @@ def test_windows_are_read_as_people_write_them(text: str, means: str) -> None:
     [
         ("", "'' is not a window; write it as"),
         ("at night", "'at night' is not a window"),
+        (f"mon{' ' * 200}x", "not longer than 200 characters"),
         ("09:00-09:00", "never opens"),
         ("25:00-26:00", "'25:00' is not a time of day"),
         ("09:60-10:00", "'09:60' is not a time of day"),

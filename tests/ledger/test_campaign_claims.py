@@ -325,6 +325,42 @@ def test_a_message_that_was_queued_while_its_campaign_finished_is_found(
     assert shelf.find(campaign).state is CampaignState.RUNNING
 
 
+def test_a_late_answer_that_sends_a_gift_back_to_the_queue_wakes_its_campaign_however_long_it_was_over(
+    engine: Engine, ledger: SqlLedger, shelf: CampaignBooks, clock: FakeClock
+) -> None:
+    """Else it would wait where nobody looks, until it expires."""
+    campaign = begin_gifts(engine, clock, 1, "1000")
+    late = ledger.claim(wish(clock.now(), Channel.GIFT)).messages[0]
+    ledger.settle([settled(late, outcome(OutcomeKind.IN_DOUBT), clock.now())])
+    ledger.advance(now=clock.now())
+    assert shelf.find(campaign).state is CampaignState.FINISHED
+    clock.advance(timedelta(hours=3))  # a host comes back, and settles what it has spooled
+    slow = settled(late, outcome(OutcomeKind.THROTTLED, http_status=429), clock.now())
+    assert ledger.settle([slow]) == {late.id}
+    assert shelf.find(campaign).state is CampaignState.RUNNING
+    clock.advance(timedelta(seconds=1))
+    assert len(ledger.claim(wish(clock.now(), Channel.GIFT)).messages) == 1
+
+
+@pytest.mark.parametrize("woken_by", ["a late answer", "a person"])
+def test_what_is_queued_again_in_a_campaign_that_was_cancelled_long_ago_is_called_off(
+    engine: Engine, books: Books, ledger: SqlLedger, shelf: CampaignBooks, clock: FakeClock, woken_by: str
+) -> None:
+    campaign = begin_gifts(engine, clock, 1, "1000")
+    late = ledger.claim(wish(clock.now(), Channel.GIFT)).messages[0]
+    ledger.settle([settled(late, outcome(OutcomeKind.IN_DOUBT), clock.now())])
+    shelf.cancel(campaign, by(clock))
+    ledger.advance(now=clock.now())
+    clock.advance(timedelta(hours=3))
+    if woken_by == "a person":
+        books.resolve(late.id, Resolution.NOT_SENT, by(clock), budget=3, life=timedelta(hours=1))
+    else:
+        ledger.settle([settled(late, outcome(OutcomeKind.THROTTLED, http_status=429), clock.now())])
+    assert books.message(late.id).state is State.QUEUED
+    ledger.advance(now=clock.now())
+    assert books.message(late.id).state is State.CANCELLED
+
+
 def test_retry_failed_queues_dead_and_expired_ones_once_and_never_one_in_doubt(
     engine: Engine, ledger: SqlLedger, shelf: CampaignBooks, clock: FakeClock
 ) -> None:

@@ -101,6 +101,11 @@ QUERIES: dict[str, Callable[[Message, datetime], bool]] = {
     '-"limit of" state:dead': lambda m, _: "limit of" not in (m.last_error or "") and m.state is State.DEAD,
     "nothing_like_this": lambda m, _: False,
     '"100%"': lambda m, _: "100%" in (m.last_error or ""),
+    "attempts<999999": lambda m, _: True,
+    "attempts:999999": lambda m, _: False,
+    "created:<99999d": lambda m, _: True,
+    "created>0001-01-01 created<9999-12-31T23:59": lambda m, _: True,
+    "amount<1e15": lambda m, _: m.gift is not None,
     "id:nonsense": lambda m, _: False,
     "campaign:nonsense": lambda m, _: False,
 }

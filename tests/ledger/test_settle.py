@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, select, update
@@ -11,7 +13,7 @@ from sqlalchemy import Engine, select, update
 from dispatcher.domain.attempt import Claimed
 from dispatcher.domain.errors import TransitionRefused
 from dispatcher.domain.message import Channel, NewMessage
-from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger import Books, By, Resolution, SqlLedger
 from dispatcher.ledger.engine import transaction
@@ -222,6 +224,35 @@ def test_a_late_answer_that_tells_nothing_new_spends_nothing_more(
     assert ledger.settle([settled(late, IN_DOUBT, clock.now())]) == frozenset()
     message, attempts, _ = books.story(late.id)
     assert (message.state, message.attempts_made, len(attempts)) == (State.IN_DOUBT, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "spent"),
+    [
+        (ACCEPTED, 1),
+        (outcome(OutcomeKind.REJECTED, http_status=400), 1),
+        (outcome(OutcomeKind.THROTTLED, http_status=429), 0),
+        (outcome(OutcomeKind.NOT_SENT), 0),
+    ],
+)
+@pytest.mark.parametrize("make", [sms, gift])
+def test_a_late_answer_decides_whether_the_doubtful_call_spent_an_attempt(
+    books: Books,
+    ledger: SqlLedger,
+    clock: FakeClock,
+    make: Callable[[datetime], NewMessage],
+    answer: Outcome,
+    spent: int,
+) -> None:
+    """One call is one attempt: what is swept and then answered is not counted twice, and waiting never counts."""
+    late = claim(books, ledger, clock, replace(make(clock.now()), max_attempts=1))
+    clock.advance(HOUR)
+    lost = ledger.lost_leases(now=clock.now(), limit=10)
+    ledger.settle([settled(lost[0], IN_DOUBT, clock.now())])
+    assert (books.message(late.id).state, books.message(late.id).attempts_made) == (State.IN_DOUBT, 1)
+    assert ledger.settle([settled(late, answer, clock.now())]) == {late.id}
+    message = books.message(late.id)
+    assert (message.attempts_made, message.calls_made) == (spent, 2)
 
 
 @pytest.mark.parametrize("receipt", [State.DELIVERED, State.UNDELIVERED])

@@ -15,7 +15,8 @@ WITH incoming AS MATERIALIZED (
     UPDATE dispatcher_messages m SET
         state = i.state,
         due_at = COALESCE(i.next_due_at AT TIME ZONE 'UTC', m.due_at),
-        attempts_made = m.attempts_made + i.spent,
+        -- A doubt has spent an attempt; the answer that resolves it tells whether that call really did.
+        attempts_made = m.attempts_made + i.spent - CASE m.state WHEN 'in_doubt' THEN 1 ELSE 0 END,
         calls_made = m.calls_made + 1,
         doubtful_sends = m.doubtful_sends + i.doubtful,
         refused_generation = i.refused_generation,

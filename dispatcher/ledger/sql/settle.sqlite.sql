@@ -5,7 +5,8 @@
 UPDATE dispatcher_messages SET
     state = i.state,
     due_at = COALESCE(i.next_due_at, due_at),
-    attempts_made = attempts_made + i.spent,
+    -- A doubt has spent an attempt; the answer that resolves it tells whether that call really did.
+    attempts_made = attempts_made + i.spent - CASE dispatcher_messages.state WHEN 'in_doubt' THEN 1 ELSE 0 END,
     calls_made = calls_made + 1,
     doubtful_sends = doubtful_sends + i.doubtful,
     refused_generation = i.refused_generation,

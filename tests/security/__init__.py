@@ -1,0 +1,1 @@
+"""What keeps secrets and personal data where they belong, and each process to what is its own."""
