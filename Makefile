@@ -55,6 +55,14 @@ format: $(STAMP) ## Put the code in its form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+MINUTES ?= 2
+SEED ?= 1
+chaos: $(STAMP) ## The real system while everything fails: make chaos MINUTES=10 SEED=1..5; then the books
+	@$(BIN)/python -m tests.faults.chaos --minutes $(MINUTES) --seed $(SEED)
+
+mutate: $(STAMP) ## Break the code on purpose, and see that the test which proves the promise fails
+	@$(BIN)/python -m tests.faults.mutating
+
 $(TOOLS)/.installed:
 	@test -d $(TOOLS) || $(PYTHON) -m venv $(TOOLS)
 	@echo "installing uv and pip-audit into $(TOOLS) (once) ..."
@@ -95,4 +103,4 @@ audit: $(TOOLS)/.installed ## Look the pinned releases up among known vulnerabil
 clean: ## Remove what was made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
 
-.PHONY: help install demo browser test bench bench-quick check format lock audit clean
+.PHONY: help install demo browser test bench bench-quick check format chaos mutate lock audit clean
