@@ -61,7 +61,7 @@ chaos: $(STAMP) ## The real system while everything fails: make chaos MINUTES=10
 	@$(BIN)/python -m tests.faults.chaos --minutes $(MINUTES) --seed $(SEED)
 
 mutate: $(STAMP) ## Break the code on purpose, and see that the test which proves the promise fails
-	@$(BIN)/python -m tests.faults.mutating
+	@$(BIN)/python -m tests.faults.mutate
 
 $(TOOLS)/.installed:
 	@test -d $(TOOLS) || $(PYTHON) -m venv $(TOOLS)

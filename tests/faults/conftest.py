@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from dispatcher.domain.message import Channel
 from dispatcher.sandbox import SandboxControl, SandboxSettings, running_sandbox
-from tests.faults.house import House, make_house
+from tests.faults.crash.house import House, make_house
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from dispatcher.sandbox import SandboxControl
 from dispatcher.wiring import Services
 from tests.conftest import Postgres
 from tests.faults.chaos.wires import LedgerWire, Wires
-from tests.faults.house import House, assert_doubt_was_handled, assert_sent_once, make_house
+from tests.faults.crash.house import House, assert_doubt_was_handled, assert_sent_once, make_house
 from tests.making import NUMBER
 
 pytestmark = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)  # SQLite has no connection to break

@@ -19,8 +19,8 @@ from dispatcher.ledger import By, Filter, InspectionBooks
 from dispatcher.sandbox import SandboxControl
 from dispatcher.wiring import Services
 from tests.campaigns.making import numbers
-from tests.faults.crashing import CrashPoint, crash_in_transaction, dies
-from tests.faults.house import BELLS, House, assert_doubt_was_handled, assert_sent_once, make_house
+from tests.faults.crash.house import BELLS, House, assert_doubt_was_handled, assert_sent_once, make_house
+from tests.faults.crash.points import CrashPoint, crash_in_transaction, dies
 from tests.making import NUMBER
 
 RECIPIENTS = 12_000

@@ -37,11 +37,11 @@ from dispatcher.ledger.tables import (
     MessageRow,
     OperationRow,
 )
-from tests.faults.beats import Beats
-from tests.faults.expected import BUDGET, POLICIES, Expected
-from tests.faults.hands import Hands
-from tests.faults.persons import Persons
-from tests.faults.world import STEP, WORKERS
+from tests.faults.walk.beats import Beats
+from tests.faults.walk.expected import BUDGET, POLICIES, Expected
+from tests.faults.walk.hands import Hands
+from tests.faults.walk.persons import Persons
+from tests.faults.walk.world import STEP, WORKERS
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "1"))
 """Multiplies how many walks are made."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.mutations import MUTATIONS, Mutation
+from tests.faults.mutate.table import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,7 +17,7 @@ from dispatcher.domain.state import State
 from dispatcher.gateway import requests_transport
 from dispatcher.gateway.classify import outcome_of
 from dispatcher.wiring import Services
-from tests.faults.house import MARK, House
+from tests.faults.crash.house import MARK, House
 
 pytestmark = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 

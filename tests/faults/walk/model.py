@@ -16,7 +16,7 @@ from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.domain.operation import Deed
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
-from tests.faults.expected import AMOUNT, Bulk, Burst, Call, Expected, day_of
+from tests.faults.walk.expected import AMOUNT, Bulk, Burst, Call, Expected, day_of
 
 WAITING = {
     OutcomeKind.NOT_SENT,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from dispatcher.domain.attempt import Settlement
 from dispatcher.engine import Tick
 from dispatcher.ledger import bulk
-from tests.faults.world import STEP, Watched, World
+from tests.faults.walk.world import STEP, Watched, World
 
 
 class Beats(World):

@@ -30,8 +30,8 @@ from dispatcher.ledger.tables import (
     SuppressionRow,
 )
 from dispatcher.testing import FakeClock, FixedToken, OpenLimiter, SilentBell
-from tests.faults.expected import POLICIES, Call
-from tests.faults.model import Model
+from tests.faults.walk.expected import POLICIES, Call
+from tests.faults.walk.model import Model
 
 STEP = 2
 """Messages in one step of a bulk operation, so that each takes several."""

@@ -21,7 +21,7 @@ from dispatcher.ports import Clock
 from dispatcher.sandbox import SandboxControl
 from dispatcher.settings import Settings, load_settings
 from dispatcher.wiring import Services
-from tests.faults.crashing import CrashPoint, arm, dies
+from tests.faults.crash.points import CrashPoint, arm, dies
 from tests.making import NUMBER
 
 BELLS = "dispatcher:celery:dispatcher.dispatch"

@@ -1,6 +1,6 @@
 """Breaks the code on purpose, one promise at a time, and sees that the test which proves the promise fails.
 
-`python -m tests.faults.mutating` (or `make mutate`) replays the whole table in a copy of the tree. A mutation that
+`python -m tests.faults.mutate` (or `make mutate`) replays the whole table in a copy of the tree. A mutation that
 survives means that the promise is not tested.
 """
 
@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.faults.mutations import MUTATIONS, Mutation
+from tests.faults.mutate.table import MUTATIONS, Mutation
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _COPIED = ("dispatcher", "migrations", "tests", "examples", "docs", "pyproject.toml", "README.md")
 _FAILED = 1
 _PATIENCE_S = 300

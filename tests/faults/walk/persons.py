@@ -23,8 +23,8 @@ from dispatcher.ledger.tables import (
     CampaignRow,
     MessageRow,
 )
-from tests.faults.expected import Bulk, Burst, Expected
-from tests.faults.world import HOUR, NUMBERS, World, changed
+from tests.faults.walk.expected import Bulk, Burst, Expected
+from tests.faults.walk.world import HOUR, NUMBERS, World, changed
 from tests.making import gift, new_id, row, sms
 
 REPLAYABLE = {State.DEAD, State.EXPIRED, State.CANCELLED}

@@ -22,8 +22,8 @@ from dispatcher.ledger.tables import (
     CampaignRow,
     MessageRow,
 )
-from tests.faults.expected import BUDGET, DAILY, POLICIES, Call, Expected, day_of
-from tests.faults.world import LEASE, Watched, Worker, World
+from tests.faults.walk.expected import BUDGET, DAILY, POLICIES, Call, Expected, day_of
+from tests.faults.walk.world import LEASE, Watched, Worker, World
 from tests.making import new_id, outcome, wish
 
 KINDS = [*OutcomeKind, *[OutcomeKind.IN_DOUBT] * 3, OutcomeKind.FAILED, OutcomeKind.THROTTLED]

@@ -1,0 +1,1 @@
+"""Mutations: what is broken on purpose, and the program that replays it."""

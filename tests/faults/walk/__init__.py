@@ -1,0 +1,1 @@
+"""The model test: a plain model of the ledger, and who acts on both in any order."""
