@@ -84,7 +84,10 @@ def test_the_same_again_is_a_duplicate_and_other_content_is_refused(shell: Shell
         (("sms", MOBILE, "Hi", "--due-at", "+2h", "--expires-at", "+1h"), "due_at: "),
         (("gift", MOBILE, *GIFT), "idempotency_key: a gift is money, so it needs one: give 1 to 200"),
         (("gift", MOBILE, "--sku", "A", "--amount", "0", "--currency", "AUD", "--key", "k"), "amount: '0' is not more"),
-        (("gift", MOBILE, "--sku", "A", "--amount", "-5", "--currency", "AUD", "--key", "k"), "amount: '-5' is not more"),
+        (
+            ("gift", MOBILE, "--sku", "A", "--amount", "-5", "--currency", "AUD", "--key", "k"),
+            "amount: '-5' is not more",
+        ),
         (("gift", MOBILE, "--sku", "A", "--amount", "1.001", "--currency", "AUD", "--key", "k"), "amount: '1.001' has"),
         (("gift", MOBILE, "--sku", "A", "--amount", "NaN", "--currency", "AUD", "--key", "k"), "amount: 'NaN' is not"),
         (("gift", MOBILE, "--sku", "A", "--amount", "5", "--currency", "AUX", "--key", "k"), "currency: 'AUX' is not"),

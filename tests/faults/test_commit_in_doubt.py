@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
-from sqlalchemy import Engine, make_url
+from sqlalchemy import make_url
 
 from dispatcher import Dispatcher
 from dispatcher.domain.errors import LedgerUnavailable
-from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
 from dispatcher.ledger import Filter
-from dispatcher.sandbox import SandboxControl
 from dispatcher.wiring import Services
 from tests.conftest import Postgres
 from tests.faults.chaos.wires import LedgerWire, Wires
-from tests.faults.crash.house import House, assert_doubt_was_handled, assert_sent_once, make_house
+from tests.faults.crash.house import House, SettleIn, assert_doubt_was_handled, assert_sent_once
 from tests.making import NUMBER
 
 pytestmark = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)  # SQLite has no connection to break
@@ -28,7 +24,7 @@ pytestmark = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True
 @pytest.fixture
 def wire(postgres: Postgres) -> Iterator[LedgerWire]:
     wires = Wires()
-    (folder,) = [make_url(postgres.url).query["host"]]
+    folder = make_url(postgres.url).query["host"]
     wire = LedgerWire(wires, f"{folder}/.s.PGSQL.5432", seed=1)
     wire.share_before = 0.0
     yield wire
@@ -36,19 +32,9 @@ def wire(postgres: Postgres) -> Iterator[LedgerWire]:
 
 
 @pytest.fixture
-def cut_house(
-    api: SandboxControl,
-    redis: Redis,
-    valkey: str,
-    ledger_url: str,
-    engine: Engine,
-    tmp_path: Path,
-    channel: Channel,
-    wire: LedgerWire,
-) -> House:
+def cut_house(settle_in: SettleIn, ledger_url: str, wire: LedgerWire) -> House:
     database = make_url(ledger_url).database
-    through = f"postgresql+psycopg://postgres@127.0.0.1:{wire.port}/{database}"
-    return make_house(api, redis, valkey, through, engine, tmp_path, channel)
+    return settle_in(ledger_url=f"postgresql+psycopg://postgres@127.0.0.1:{wire.port}/{database}")
 
 
 def cut_next_commit(

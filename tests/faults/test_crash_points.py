@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
 from sqlalchemy import Engine
 
 from dispatcher import Dispatcher
@@ -16,18 +15,14 @@ from dispatcher.domain.operation import Deed, Pace, Stage
 from dispatcher.domain.query import parse_query
 from dispatcher.domain.state import State
 from dispatcher.ledger import By, Filter, InspectionBooks
-from dispatcher.sandbox import SandboxControl
 from dispatcher.wiring import Services
 from tests.campaigns.making import numbers
-from tests.faults.crash.house import BELLS, House, assert_doubt_was_handled, assert_sent_once, make_house
+from tests.faults.crash.house import BELLS, House, SettleIn, assert_doubt_was_handled, assert_sent_once
 from tests.faults.crash.points import CrashPoint, crash_in_transaction, dies
 from tests.making import NUMBER
 
 RECIPIENTS = 12_000
 """More than one page of an intake."""
-
-
-# The application
 
 
 def test_an_application_dies_before_its_commit(house: House) -> None:
@@ -59,9 +54,6 @@ def test_an_application_dies_after_its_commit_and_before_the_bell(house: House) 
     assert_sent_once(house)
 
 
-# The worker
-
-
 @pytest.mark.parametrize("point", [CrashPoint.WHILE_MINTING, CrashPoint.AFTER_MINTING], ids=lambda point: point.name)
 def test_a_worker_dies_with_the_tokens_lock(house: House, point: CrashPoint) -> None:
     house.send()
@@ -86,17 +78,11 @@ def test_a_worker_dies_before_its_claim_has_committed(house: House, point: Crash
 
 @pytest.mark.parametrize("point", [CrashPoint.AFTER_CLAIM, CrashPoint.BEFORE_FIRST_BYTE], ids=lambda point: point.name)
 def test_a_worker_dies_between_claim_and_request(
-    api: SandboxControl,
-    redis: Redis,
-    valkey: str,
-    ledger_url: str,
-    engine: Engine,
-    tmp_path: Path,
-    channel: Channel,
+    settle_in: SettleIn,
     transport: str,
     point: CrashPoint,
 ) -> None:
-    house = make_house(api, redis, valkey, ledger_url, engine, tmp_path, channel, transport)
+    house = settle_in(transport=transport)
     house.send()
     house.worker_dies(point)
     house.goes_on()
@@ -115,16 +101,10 @@ def test_a_worker_is_killed_while_the_api_works(house: House, carried_out: int) 
 
 
 def test_a_worker_dies_with_the_answer_in_its_hands(
-    api: SandboxControl,
-    redis: Redis,
-    valkey: str,
-    ledger_url: str,
-    engine: Engine,
-    tmp_path: Path,
-    channel: Channel,
+    settle_in: SettleIn,
     transport: str,
 ) -> None:
-    house = make_house(api, redis, valkey, ledger_url, engine, tmp_path, channel, transport)
+    house = settle_in(transport=transport)
     house.send()
     house.worker_dies(CrashPoint.AFTER_ANSWER)
     house.goes_on()
@@ -159,9 +139,6 @@ def test_a_worker_dies_with_spooled_answers_settled_and_their_file_still_there(h
     house.worker_dies(CrashPoint.IN_SPOOL_DRAIN)
     house.goes_on()
     assert_sent_once(house)
-
-
-# The clock
 
 
 @pytest.mark.parametrize("point", [CrashPoint.IN_SWEEP, CrashPoint.AFTER_SWEEP], ids=lambda point: point.name)
@@ -210,9 +187,6 @@ def test_a_clock_dies_in_a_bulk_replay(house: House, point: CrashPoint, engine: 
     assert [attempt.trigger.value for attempt in attempts] == ["auto", "replay"], "replayed once"
     found = books.operation(operation.id)
     assert (found.state, found.done) == (Stage.DONE, 1)
-
-
-# The intake of a campaign
 
 
 @pytest.mark.parametrize(

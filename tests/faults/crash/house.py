@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
+from typing import Any, Protocol
 
 from redis import Redis
-from sqlalchemy import Engine
 
 from dispatcher import Dispatcher, Receipt
 from dispatcher.domain.message import DEFAULT_LIFE, Channel
@@ -19,13 +18,22 @@ from dispatcher.domain.state import State
 from dispatcher.ledger import Attempt, Books, By, Filter, Message, Resolution
 from dispatcher.ports import Clock
 from dispatcher.sandbox import SandboxControl
-from dispatcher.settings import Settings, load_settings
+from dispatcher.settings import Settings
 from dispatcher.wiring import Services
 from tests.faults.crash.points import CrashPoint, arm, dies
 from tests.making import NUMBER
 
 BELLS = "dispatcher:celery:dispatcher.dispatch"
 MARK = "may be a duplicate"
+SETTINGS: dict[str, Any] = {
+    "client_id": "sandbox-client",
+    "client_secret": "sandbox-secret",
+    "concurrency": 4,
+    "slice_seconds": 2,
+    "connect_timeout": 1,
+    "read_timeout": 2,
+    "lease_seconds": 20,
+}
 _ROUNDS = 8
 
 
@@ -140,33 +148,10 @@ class House:
         self.books.resolve(message.id, answer, by, budget=5, life=DEFAULT_LIFE)
 
 
-def make_house(
-    api: SandboxControl,
-    redis: Redis,
-    valkey: str,
-    ledger_url: str,
-    engine: Engine,
-    tmp_path: Path,
-    channel: Channel,
-    transport: str = "requests",
-) -> House:
-    api.reset()
-    api.clear_faults()
-    settings = load_settings(
-        ledger_url=ledger_url,
-        redis_url=valkey,
-        api_base_url=api.url,
-        client_id="sandbox-client",
-        client_secret="sandbox-secret",
-        home=tmp_path / "home",
-        transport=transport,
-        concurrency=4,
-        slice_seconds=2,
-        connect_timeout=1,
-        read_timeout=2,
-        lease_seconds=20,
-    )
-    return House(settings=settings, sandbox=api, redis=redis, books=Books(engine=engine), channel=channel)
+class SettleIn(Protocol):
+    """Makes a house, with settings of its own beside the usual ones."""
+
+    def __call__(self, **settings: Any) -> House: ...
 
 
 def assert_sent_once(house: House) -> None:
