@@ -32,7 +32,8 @@ class Mutation:
 _LEDGER, _ENGINE, _GATEWAY = "dispatcher/ledger", "dispatcher/engine", "dispatcher/gateway"
 _POLICY = "dispatcher/domain/policy.py"
 _CRASH = "tests/faults/test_crash_points.py"
-_MODEL = "tests/faults/test_model.py"
+_TWO = "tests/faults/test_two_of_everything.py"
+_KEPT = "tests/ledger/test_retention.py"
 MUTATIONS = [
     Mutation(
         promise="1",
@@ -217,5 +218,109 @@ MUTATIONS = [
         old="return self._fernet.encrypt(json.dumps(held).encode()).decode()",
         new="return json.dumps(held)",
         test="tests/oauth/test_store.py::test_nothing_in_redis_is_in_clear",
+    ),
+    Mutation(
+        promise="4",
+        breaks="a lease is prolonged by who does not hold it",
+        file=f"{_LEDGER}/claim.py",
+        old="            MessageRow.lease_token.in_({message.lease for message in messages}),\n",
+        new="",
+        test=f"{_TWO}::test_of_two_who_believe_to_hold_a_message_only_the_one_who_does_prolongs_its_lease",
+    ),
+    Mutation(
+        promise="6",
+        breaks="an answer that resolves a doubt spends a second attempt (PostgreSQL)",
+        file=f"{_LEDGER}/sql/settle.postgresql.sql",
+        old="m.attempts_made + i.spent - CASE m.state WHEN 'in_doubt' THEN 1 ELSE 0 END",
+        new="m.attempts_made + i.spent",
+        test="tests/ledger/test_settle.py::test_a_late_answer_decides_whether_the_doubtful_call_spent_an_attempt",
+    ),
+    Mutation(
+        promise="6",
+        breaks="an answer that resolves a doubt spends a second attempt (SQLite)",
+        file=f"{_LEDGER}/sql/settle.sqlite.sql",
+        old="attempts_made + i.spent - CASE dispatcher_messages.state WHEN 'in_doubt' THEN 1 ELSE 0 END",
+        new="attempts_made + i.spent",
+        test="tests/ledger/test_settle.py::test_a_late_answer_decides_whether_the_doubtful_call_spent_an_attempt",
+    ),
+    Mutation(
+        promise="4",
+        breaks="what is under way is given up as too late",
+        file=f"{_LEDGER}/sql_ledger.py",
+        old="MessageRow.state == State.QUEUED.value, MessageRow.expires_at <= now)",
+        new="MessageRow.expires_at <= now)",
+        test=f"{_TWO}::test_a_worker_that_takes_a_message_while_a_clock_is_about_to_give_it_up_keeps_it",
+    ),
+    Mutation(
+        promise="10",
+        breaks="a pump trips over a spool that another has just settled",
+        file=f"{_ENGINE}/spool.py",
+        old="            except FileNotFoundError:\n                continue  # another process has just settled it\n",
+        new="            except FileExistsError:\n                continue\n",
+        test=f"{_TWO}::test_two_who_settle_the_same_spool_at_once_settle_it_once",
+    ),
+    Mutation(
+        promise="1",
+        breaks="every ring is a task of its own",
+        file="dispatcher/broker/bell.py",
+        old="self._redis.set(_RUNG, 1, nx=True, px=LIFE_MS)",
+        new="self._redis.set(_RUNG, 1, px=LIFE_MS)",
+        test=f"{_TWO}::test_fifty_rings_from_two_at_once_are_one_task",
+    ),
+    Mutation(
+        promise="1",
+        breaks="a late answer does not wake its campaign",
+        file=f"{_LEDGER}/settle.py",
+        old="        reopen_campaigns(connection, again)\n",
+        new="        pass\n",
+        test="tests/ledger/test_campaign_claims.py",
+    ),
+    Mutation(
+        promise="12",
+        breaks="what is in doubt is redacted",
+        file=f"{_LEDGER}/retention.py",
+        old="_AT_REST = (*_CARRIED_OUT, State.DEAD,",
+        new="_AT_REST = (*_CARRIED_OUT, State.IN_DOUBT, State.DEAD,",
+        test=f"{_KEPT}::test_what_waits_is_under_way_or_in_doubt_is_never_touched",
+    ),
+    Mutation(
+        promise="12",
+        breaks="a gift that may have been carried out is removed",
+        file=f"{_LEDGER}/retention.py",
+        old="            return [*settled, certain]\n",
+        new="            return settled\n",
+        test=f"{_KEPT}::test_a_gift_that_may_have_been_carried_out_is_redacted_and_never_removed",
+    ),
+    Mutation(
+        promise="12",
+        breaks="what was settled lately is redacted",
+        file=f"{_LEDGER}/retention.py",
+        old=", MessageRow.updated_at < before]",
+        new="]",
+        test=f"{_KEPT}::test_an_age_counts_from_when_it_was_settled",
+    ),
+    Mutation(
+        promise="12",
+        breaks="what an edited message was before stays in the audit trail",
+        file=f"{_LEDGER}/retention.py",
+        old='        if "was" in row.details:\n',
+        new="        if False:\n",
+        test=f"{_KEPT}",
+    ),
+    Mutation(
+        promise="12",
+        breaks="a campaign forgets what was removed",
+        file=f"{_LEDGER}/retention.py",
+        old="values(removed=sums)",
+        new="values(removed={})",
+        test=f"{_KEPT}::test_a_campaigns_counts_stay_as_they_were",
+    ),
+    Mutation(
+        promise="12",
+        breaks="what was redacted is sent again",
+        file=f"{_LEDGER}/operations.py",
+        old="MessageRow.id), MessageRow.redacted_at.is_(None)]",
+        new="MessageRow.id)]",
+        test=f"{_KEPT}::test_what_was_redacted_cannot_be_sent_again",
     ),
 ]
