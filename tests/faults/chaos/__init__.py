@@ -2,7 +2,8 @@
 
     world     servers and processes: Redis or Valkey, PostgreSQL or SQLite, sandbox, workers, clocks, producers
     wires     TCP proxies in front of the API (with TLS) and of PostgreSQL, which can misbehave
-    faults    what can go wrong, by name
+    troubles  how each kind of trouble is made, and ended again
+    faults    what can go wrong, by name: the catalogue
     plan      which of it goes wrong when: drawn from the seed alone
     books     what must hold afterwards, message by message
 
