@@ -60,6 +60,10 @@ SEED ?= 1
 chaos: $(STAMP) ## The real system while everything fails: make chaos MINUTES=10 SEED=1..5; then the books
 	@$(BIN)/python -m tests.faults.chaos --minutes $(MINUTES) --seed $(SEED)
 
+TIMES ?= 5
+fuzz: $(STAMP) ## Hostile input for all that reads any: make fuzz TIMES=20; then what was tried and what came of it
+	@FUZZ_EXAMPLES=$(TIMES) $(BIN)/python -m tests.fuzz
+
 mutate: $(STAMP) ## Break the code on purpose, and see that the test which proves the promise fails
 	@$(BIN)/python -m tests.faults.mutate
 
@@ -103,4 +107,4 @@ audit: $(TOOLS)/.installed ## Look the pinned releases up among known vulnerabil
 clean: ## Remove what was made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
 
-.PHONY: help install demo browser test bench bench-quick check format chaos mutate lock audit clean
+.PHONY: help install demo browser test bench bench-quick check format chaos fuzz mutate lock audit clean

@@ -53,7 +53,7 @@ def unseal(text: str, *, key: str) -> tuple[UUID, Sms | Gift]:
         return id_, (Sms if kind is Channel.SMS else Gift)(**content)
     except InvalidToken:
         raise InvalidMessage("sealed", "was not sealed with this DISPATCHER_ENQUEUE_KEY; use the same key") from None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InvalidMessage("sealed", "holds no message; seal it with dispatcher.broker.sealed.seal") from None
 
 

@@ -6,12 +6,12 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from dispatcher.domain.errors import InvalidMessage
+from dispatcher.domain.message import FARTHEST
 from dispatcher.domain.words import at, in_words, roughly
 
 __all__ = ["at", "in_words", "parse_moment", "roughly"]
 
 _RELATIVE = re.compile(r"\+(?=\d)(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,8})s)?", re.ASCII)
-_FARTHEST = timedelta(days=3660)
 
 
 def parse_moment(text: str | None, *, field: str, now: datetime) -> datetime | None:
@@ -30,7 +30,7 @@ def parse_moment(text: str | None, *, field: str, now: datetime) -> datetime | N
         moment = now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     else:
         moment = _absolute(text.strip(), field)
-    if abs(moment - now) > _FARTHEST:
+    if abs(moment - now) > FARTHEST:
         raise InvalidMessage(field, f"{moment:%Y-%m-%d} is more than ten years from now; check the year")
     return moment
 

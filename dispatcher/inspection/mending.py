@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from dispatcher.domain.errors import InvalidMessage
-from dispatcher.domain.message import Channel, Gift, Intake, NewMessage, Sms, check_message
+from dispatcher.domain.message import FARTHEST, Channel, Gift, Intake, NewMessage, Sms, check_message
 from dispatcher.ledger import Message
 
 
@@ -68,8 +68,10 @@ def _only(changes: Changes, *names: str) -> None:
 def check_moment(at: datetime | None, *, now: datetime) -> datetime | None:
     """Check the moment before which a message shall not go.
 
-    :raises InvalidMessage: it is past.
+    :raises InvalidMessage: it is past, or too far ahead to be meant.
     """
     if at is not None and at <= now:
         raise InvalidMessage("at", f"{at:%Y-%m-%d %H:%M:%S %Z} is past; give a moment to come, or none")
+    if at is not None and at > now + FARTHEST:
+        raise InvalidMessage("at", f"{at:%Y-%m-%d} is more than ten years from now; check the year")
     return at

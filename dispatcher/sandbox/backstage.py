@@ -17,6 +17,7 @@ from dispatcher.sandbox.settings import SandboxSettings, SettingRefused
 
 PREFIX = "/_sandbox"
 MOST_ENTRIES = 100_000
+LAST_ENTRY = 2**53
 _ENTRIES_UNLESS_SAID = 1000
 
 
@@ -98,7 +99,7 @@ class Backstage:
 
     async def read_journal(self, request: web.Request) -> web.Response:
         """A page of entries: those after number `after`, at most `limit`, of one `kind` or all."""
-        after = _whole(request, "after", 0, 0, 2**53)
+        after = _whole(request, "after", 0, 0, LAST_ENTRY)
         limit = _whole(request, "limit", _ENTRIES_UNLESS_SAID, 1, MOST_ENTRIES)
         kind = request.query.get("kind")
         if kind is not None and kind not in KINDS:

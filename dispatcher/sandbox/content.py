@@ -16,7 +16,7 @@ LONGEST_MESSAGE = 1600
 LONGEST_SKU = 64
 LONGEST_NOTE = 500
 RECIPIENT_PATTERN = r"\+[1-9][0-9]{6,14}"
-AMOUNT_PATTERN = r"[0-9]{1,12}(\.[0-9]{1,3})?"
+AMOUNT_PATTERN = r"(?=[0.]*[1-9])[0-9]{1,12}(\.[0-9]{1,3})?"
 CURRENCY_PATTERN = r"[A-Z]{3}"
 
 _RECIPIENT = re.compile(RECIPIENT_PATTERN)
@@ -51,7 +51,7 @@ def check_gift(body: bytes) -> Content:
     recipient = _recipient(fields)
     sku = _text(fields, "sku", 1, LONGEST_SKU)
     amount = fields.get("amount")
-    if not isinstance(amount, str) or not _AMOUNT.fullmatch(amount) or not amount.strip("0."):
+    if not isinstance(amount, str) or not _AMOUNT.fullmatch(amount):
         raise invalid_request('amount: must be a decimal string above 0 with at most 3 decimals, such as "25.00"')
     currency = fields.get("currency")
     if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
@@ -63,7 +63,7 @@ def check_gift(body: bytes) -> Content:
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object that `body` is."""
     try:
-        fields = json.loads(body.decode())
+        fields = json.loads(body.decode(), parse_float=_number)
     except RecursionError:
         raise invalid_request("body: nested too deeply") from None
     except ValueError:
@@ -71,6 +71,12 @@ def read_object(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise invalid_request("body: must be a JSON object")
     return fields
+
+
+def _number(text: str) -> float:
+    """Read `3.0` as 3, as JSON makes no difference between them."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _fields(body: bytes, known: frozenset[str]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
 )
 """Each action by its name. `status` answers with the rule's own status, and is carried out where that is a 2xx."""
 
-_ONLY_WITH = {
+ONLY_WITH = {
     "status": ("status",),
     "retry_after": ("status",),
     "error": ("status",),
@@ -52,6 +52,7 @@ _ONLY_WITH = {
     "drip_s": ("slow_body",),
     "location": ("redirect",),
 }
+"""Fields that only some actions take."""
 _FIRST_STATUS, _FIRST_REFUSAL, _LAST_STATUS = 200, 300, 599
 _LONGEST_WAIT_S = 3600
 _LONGEST_TEXT = 500
@@ -167,7 +168,7 @@ def parse_rule(given: object) -> FaultRule:
     _require("path" in given and given["path"] in (*PATHS, ANY_PATH), "path", f"wants {', '.join(PATHS)} or *")
     action = given.get("action")
     _require(isinstance(action, str) and action in ACTIONS, "action", f"wants one of {', '.join(ACTIONS)}")
-    for name, actions in _ONLY_WITH.items():
+    for name, actions in ONLY_WITH.items():
         _require(name not in given or action in actions, name, f"goes only with the action {' or '.join(actions)}")
     _require(action != "status" or "status" in given, "status", "wants a whole number from 200 to 599")
     for name, value in given.items():

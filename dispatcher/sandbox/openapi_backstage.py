@@ -1,11 +1,18 @@
-"""The part of the OpenAPI document that describes the control calls."""
+"""The part of the OpenAPI document that describes the control calls.
+
+It says exactly what is taken: whatever these schemas allow is done, and whatever they do not is refused. Some fields go
+only with some actions, so a fault rule is one of several schemas.
+"""
 
 from typing import Any
 
-from dispatcher.sandbox.faults import ACTIONS, ANY_PATH, PATHS
+from dispatcher.sandbox.backstage import LAST_ENTRY, MOST_ENTRIES
+from dispatcher.sandbox.faults import ACTIONS, ANY_PATH, ONLY_WITH, PATHS
 from dispatcher.sandbox.journal import KINDS
-from dispatcher.sandbox.settings import changeable_fields
+from dispatcher.sandbox.scopes import KNOWN_SCOPES
+from dispatcher.sandbox.settings import LONGEST_MS, LONGEST_S, RATE_PATTERN, TOKEN_FAULTS, changeable_fields
 
+_JSON_OBJECT = {"application/json": {"schema": {"type": "object"}}}
 _REFUSED = {
     "400": {
         "description": "The description names the field and what would be right.",
@@ -15,13 +22,12 @@ _REFUSED = {
 
 
 def _call(summary: str, operation: str, **more: Any) -> dict[str, Any]:
-    ok = {"description": "Done", "content": {"application/json": {"schema": {"type": "object"}}}}
     return {
         "tags": ["sandbox"],
         "summary": summary,
         "operationId": operation,
         "security": [],
-        "responses": {"200": ok, **_REFUSED},
+        "responses": {"200": {"description": "Done", "content": _JSON_OBJECT}, **_REFUSED},
         **more,
     }
 
@@ -34,33 +40,91 @@ def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
 
 
+def _or_null(schema: dict[str, Any], meaning: str) -> dict[str, Any]:
+    return {"anyOf": [schema, {"enum": [None]}], "description": f"null: {meaning}"}
+
+
+def _number(least: int, most: int, **more: Any) -> dict[str, Any]:
+    return {"type": "number", "minimum": least, "maximum": most, **more}
+
+
+def _whole(least: int, most: int, **more: Any) -> dict[str, Any]:
+    return {"type": "integer", "minimum": least, "maximum": most, **more}
+
+
+_SETTING = {
+    "latency_ms": _number(0, LONGEST_MS),
+    "latency_jitter_ms": _number(0, LONGEST_MS),
+    "rate_limit": _or_null({"type": "string", "pattern": f"^{RATE_PATTERN}$"}, "no limit"),
+    "rate_burst": _or_null(_whole(1, 1_000_000), "one second's worth"),
+    "retry_after_s": _or_null(_number(0, LONGEST_MS), "the true wait"),
+    "token_expires_in": _whole(0, LONGEST_S, description="Seconds"),
+    "token_real_expires_in": _or_null(_whole(0, LONGEST_S), "as token_expires_in says"),
+    "token_latency_ms": _number(0, LONGEST_MS),
+    "token_fault": {"enum": [None, *TOKEN_FAULTS]},
+    "granted_scopes": _or_null(
+        {"type": "array", "items": {"type": "string", "enum": list(KNOWN_SCOPES)}}, "every known scope"
+    ),
+    "honour_idempotency_keys": {"type": "boolean"},
+    "seed": _whole(-(2**63), 2**63),
+}
 _SETTINGS = {
     "type": "object",
-    "properties": {field: {} for field in changeable_fields()},
+    "properties": {field: _SETTING[field] for field in changeable_fields()},
     "additionalProperties": False,
 }
 _SLOWER = {"latency_ms": 150, "latency_jitter_ms": 50, "rate_limit": "50/s"}
-_RULE = {
-    "type": "object",
-    "required": ["path", "action"],
-    "properties": {
-        "path": {"type": "string", "enum": [*PATHS, ANY_PATH]},
-        "action": {"type": "string", "enum": list(ACTIONS)},
-        "recipient": {"type": "string", "description": "Only this recipient"},
-        "probability": {"type": "number", "minimum": 0, "maximum": 1, "default": 1},
-        "times": {"type": "integer", "minimum": 1, "description": "How many more times it fires; for ever unless said"},
-        "status": {"type": "integer", "minimum": 200, "maximum": 599, "description": "Needed by the action status"},
-        "retry_after": {"description": "Seconds, or the text of the header", "example": 2},
-        "error": {"type": "string"},
-        "error_description": {"type": "string"},
-        "carried_out": {"type": "boolean", "description": "With the action status: carried out all the same"},
-        "hang_s": {"type": "number", "default": 60},
-        "drip_s": {"type": "number", "default": 2},
-        "location": {"type": "string", "default": "/moved"},
-    },
-    "additionalProperties": False,
+
+_LINE = {"type": "string", "pattern": "^[ -~]{1,500}$"}
+_WAIT_S = _number(0, 3600)
+_ANY_ACTION = {
+    "path": {"type": "string", "enum": [*PATHS, ANY_PATH]},
+    "recipient": _or_null(_LINE, "any; else only this phone number"),
+    "probability": _number(0, 1, default=1),
+    "times": _or_null(_whole(1, 10**9), "it fires for ever; else how many more times"),
 }
-_REVOCATION = {"type": "object", "properties": {"jti": {"type": "string"}}}
+_SOME_ACTION = {
+    "status": _whole(200, 599),
+    "retry_after": {
+        "anyOf": [{"type": "number", "minimum": 0}, _LINE],
+        "description": "Seconds, or the header's text",
+        "example": 2,
+    },
+    "error": _LINE,
+    "error_description": _LINE,
+    "carried_out": {"type": "boolean", "description": "Carried out all the same; unless said, if status is a 2xx"},
+    "hang_s": _WAIT_S | {"default": 60},
+    "drip_s": _WAIT_S | {"default": 2},
+    "location": _LINE | {"default": "/moved"},
+}
+
+
+def _rules() -> list[dict[str, Any]]:
+    """Return a schema for each set of actions that take the same fields."""
+    taken: dict[tuple[str, ...], list[str]] = {}
+    for action in ACTIONS:
+        taken.setdefault(tuple(field for field, actions in ONLY_WITH.items() if action in actions), []).append(action)
+    return [
+        {
+            "title": " or ".join(actions) if own else "any other action",
+            "type": "object",
+            "required": ["path", "action", *(["status"] if "status" in own else [])],
+            "properties": {
+                **_ANY_ACTION,
+                "action": {"type": "string", "enum": actions},
+                **{field: _SOME_ACTION[field] for field in own},
+            },
+            "additionalProperties": False,
+        }
+        for own, actions in taken.items()
+    ]
+
+
+_BAD_GATEWAY = {"path": "/sendSMS", "action": "status", "status": 503, "retry_after": 2, "times": 5}
+_REVOCATION = {
+    "type": "object",
+    "properties": {"jti": _or_null({"type": "string"}, "every token issued until now; else only this one")},
+}
 
 BACKSTAGE_PATHS: dict[str, Any] = {
     "/_sandbox/settings": {
@@ -79,12 +143,8 @@ BACKSTAGE_PATHS: dict[str, Any] = {
         "post": _call(
             "Add a fault rule; the first that matches a request fires",
             "addFault",
-            requestBody=_takes(
-                _RULE,
-                {"path": "/sendSMS", "action": "status", "status": 503, "retry_after": 2, "times": 5},
-                required=True,
-            ),
-            responses={"201": {"description": "Added"}, **_REFUSED},
+            requestBody=_takes({"oneOf": _rules()}, _BAD_GATEWAY, required=True),
+            responses={"201": {"description": "Added", "content": _JSON_OBJECT}, **_REFUSED},
         ),
         "delete": _call("Drop every fault rule", "clearFaults"),
     },
@@ -101,8 +161,8 @@ BACKSTAGE_PATHS: dict[str, Any] = {
             "Read what reached the provider, in order of arrival",
             "readJournal",
             parameters=[
-                _query("after", {"type": "integer", "minimum": 0, "default": 0}, "The `next` of the page before"),
-                _query("limit", {"type": "integer", "minimum": 1, "default": 1000}, "Entries at most"),
+                _query("after", _whole(0, LAST_ENTRY, default=0), "The `next` of the page before"),
+                _query("limit", _whole(1, MOST_ENTRIES, default=1000), "Entries at most"),
                 _query("kind", {"type": "string", "enum": list(KINDS)}, "Only entries of this kind"),
             ],
         )

@@ -12,7 +12,10 @@ from typing import Any
 from dispatcher.sandbox.scopes import KNOWN_SCOPES
 
 TOKEN_FAULTS = ("down", "hang", "refuse_credentials", "invalid_scope")
-_RATE = re.compile(r"([1-9][0-9]{0,6})/(s|m|h)")
+RATE_PATTERN = r"([1-9][0-9]{0,6})/(s|m|h)"
+LONGEST_MS = 86_400_000
+LONGEST_S = 315_360_000  # ten years
+_RATE = re.compile(RATE_PATTERN)
 _PERIODS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 _FIXED_AT_START = frozenset({"client_id", "client_secret", "signing_key", "host", "port", "journal"})
 
@@ -113,7 +116,7 @@ def parse_rate(text: str) -> tuple[int, timedelta]:
     return int(found[1]), _PERIODS[found[2]]
 
 
-def _is_number(value: object, least: float, most: float = 86_400_000) -> bool:
+def _is_number(value: object, least: float, most: float = LONGEST_MS) -> bool:
     return (
         isinstance(value, int | float)
         and not isinstance(value, bool)
@@ -136,7 +139,6 @@ def _are_scopes(value: object) -> bool:
 
 _MILLISECONDS = (lambda value: _is_number(value, 0), "wants a number of milliseconds, 0 or more")
 _HIGHEST_PORT = 65_535
-_TEN_YEARS = 315_360_000
 
 _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "client_id": (lambda value: _is_line(value) and ":" not in value, "wants a line of text without a colon"),
@@ -159,9 +161,9 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or _is_number(value, 0),
         "wants a number of seconds, 0 or more, or null for the true wait",
     ),
-    "token_expires_in": (lambda value: _is_whole(value, 0, _TEN_YEARS), "wants a whole number of seconds, 0 or more"),
+    "token_expires_in": (lambda value: _is_whole(value, 0, LONGEST_S), "wants a whole number of seconds, 0 or more"),
     "token_real_expires_in": (
-        lambda value: value is None or _is_whole(value, 0, _TEN_YEARS),
+        lambda value: value is None or _is_whole(value, 0, LONGEST_S),
         "wants a whole number of seconds, 0 or more, or null to be as token_expires_in says",
     ),
     "token_latency_ms": _MILLISECONDS,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.mutate.table import MUTATIONS, Mutation
+from tests.faults.mutate.table import MUTATIONS, Mutation, as_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +26,4 @@ def test_every_promise_is_broken_by_some_mutation() -> None:
 
 
 def test_the_table_is_in_the_docs() -> None:
-    page = (ROOT / "docs/guarantees.md").read_text("utf-8")
-    for mutation in MUTATIONS:
-        assert f"| {mutation.promise} | {mutation.breaks} | `{mutation.test}` |" in page
+    assert as_table() in (ROOT / "docs/guarantees.md").read_text("utf-8")

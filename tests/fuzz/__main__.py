@@ -1,4 +1,7 @@
-"""``python -m tests.fuzz [FILE]``: run the fuzz suites and write the table of what was tried, to FILE or the screen."""
+"""`python -m tests.fuzz [PAGE]`: run the fuzz suites; what was tried goes to the screen, or into a page of the docs.
+
+`make fuzz TIMES=20` tries twenty times as many inputs as the tests do.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.figures import show
 from tests.fuzz.tally import TALLY
 
 
 def main() -> int:
-    """Run, write, and return pytest's exit code."""
-    code = int(pytest.main(["-q", str(Path(__file__).parent)]))
+    """Run, and return pytest's exit code."""
+    code = int(pytest.main(["-q", "-o", "timeout=0", str(Path(__file__).parent)]))
     if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(TALLY.table() + "\n")
+        show(TALLY.table(), "bad input", sys.argv[1:])
     return code
 
 

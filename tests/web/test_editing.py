@@ -67,6 +67,7 @@ def test_the_api_gets_another_key_for_another_content(site: Site) -> None:
         ("body", "   ", "is empty"),
         ("body", "x" * 5000, "takes"),
         ("at", "2020-01-01T00:00", "is past"),
+        ("at", "9999-12-31T23:59", "more than ten years"),
         ("at", "tomorrow", "is not a moment"),
     ],
 )

@@ -1,13 +1,15 @@
-"""`python -m tests.faults.chaos.summary`: what the runs under `test-output/chaos` came to, as a table for the docs."""
+"""`python -m tests.faults.chaos.summary [PAGE]`: what the runs under `test-output/chaos` came to, as a table."""
 
 from __future__ import annotations
 
 import json
-import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.figures import show
 
 RESULTS = Path("test-output/chaos")
 _COLUMNS = {
@@ -50,11 +52,5 @@ def _told(faults: Iterable[tuple[str, int]]) -> str:
     return "; ".join(f"*{area}*: {', '.join(told)}" for area, told in areas.items())
 
 
-def put(page: str, marker: str, text: str) -> str:
-    """Put a text between the page's markers of a name."""
-    found = re.compile(rf"(<!-- {marker} -->\n).*?(<!-- /{marker} -->)", re.DOTALL)
-    return found.sub(lambda match: f"{match[1]}{text}\n{match[2]}", page)
-
-
 if __name__ == "__main__":
-    print(summary([json.loads(path.read_text()) for path in RESULTS.glob("*.json")]))
+    show(summary([json.loads(path.read_text()) for path in RESULTS.glob("*.json")]), "chaos", sys.argv[1:])

@@ -1,8 +1,14 @@
-"""What is broken on purpose, and the test that has to notice: at least one mutation for each promise."""
+"""What is broken on purpose, and the test that has to notice: at least one mutation for each promise.
+
+`python -m tests.faults.mutate.table [PAGE]` writes it as a table.
+"""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+
+from tests.figures import show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,3 +330,13 @@ MUTATIONS = [
         test=f"{_KEPT}::test_what_was_redacted_cannot_be_sent_again",
     ),
 ]
+
+
+def as_table() -> str:
+    """Write what is broken and what notices as a table in Markdown."""
+    rows = [f"| {each.promise} | {each.breaks} | `{each.test}` |" for each in MUTATIONS]
+    return "\n".join(["| promise | what the code then does | caught by |", "|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    show(as_table(), "mutations", sys.argv[1:])
