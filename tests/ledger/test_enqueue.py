@@ -6,7 +6,7 @@ import threading
 import traceback
 
 import pytest
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -142,3 +142,30 @@ def test_an_error_of_the_database_does_not_tell_what_was_to_be_written(engine: E
     assert "ck_dispatcher_messages_" in told
     assert "private" not in told
     assert NUMBER not in told
+
+
+A_GIFT: dict[str, object] = {"sku": "A", "amount": "5.00", "currency": "AUD", "note": ""}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(
+            {name: value for name, value in A_GIFT.items() if name != without}
+            for without in ("sku", "amount", "currency")
+        ),
+        *(A_GIFT | {"amount": amount} for amount in (5, None, "", "five", "5.", ".5", "1.2.3", "-5", "5e3", "5,00")),
+        *(A_GIFT | {name: 5} for name in ("sku", "currency", "note")),
+        [],
+        "a text",
+    ],
+    ids=str,
+)
+def test_the_database_refuses_a_gift_that_no_worker_could_read(engine: Engine, clock: FakeClock, wrong: object) -> None:
+    """Whoever writes it: else each claim of the channel would stumble over it."""
+    good = row(gift(clock.now()))
+    with transaction(engine) as connection:
+        connection.execute(insert(MessageRow), good | {"gift": {"sku": "A", "amount": "5", "currency": "AUD"}})
+    for statement in (insert(MessageRow).values(row(gift(clock.now())) | {"gift": wrong}), update(MessageRow)):
+        with pytest.raises(IntegrityError, match="gift"), transaction(engine) as connection:
+            connection.execute(statement.values(gift=wrong))

@@ -334,7 +334,8 @@ MUTATIONS = [
 
 def as_table() -> str:
     """Write what is broken and what notices as a table in Markdown."""
-    rows = [f"| {each.promise} | {each.breaks} | `{each.test}` |" for each in MUTATIONS]
+    table = sorted(MUTATIONS, key=lambda each: int(each.promise))
+    rows = [f"| {each.promise} | {each.breaks} | `{each.test}` |" for each in table]
     return "\n".join(["| promise | what the code then does | caught by |", "|---|---|---|", *rows])
 
 
