@@ -329,6 +329,58 @@ MUTATIONS = [
         new="MessageRow.id)]",
         test=f"{_KEPT}::test_what_was_redacted_cannot_be_sent_again",
     ),
+    Mutation(
+        promise="13",
+        breaks="a message is sent again in the year 9999",
+        file="dispatcher/inspection/mending.py",
+        old="    if at is not None and at > now + FARTHEST:\n",
+        new="    if False:\n",
+        test="tests/fuzz/test_pages.py",
+    ),
+    Mutation(
+        promise="13",
+        breaks="a page runs what was typed into its search",
+        file="dispatcher/web/templates/macros.html",
+        old='type="search" value="{{ q }}"',
+        new='type="search" value="{{ q|safe }}"',
+        test="tests/fuzz/test_pages.py",
+    ),
+    Mutation(
+        promise="13",
+        breaks="a control call that is refused has changed something",
+        file="dispatcher/sandbox/backstage.py",
+        old="            raise invalid_request(str(error)) from None\n        self._provider.change(settings)\n",
+        new=(
+            '            self._provider.change(base.changed({"seed": 5}))\n'
+            "            raise invalid_request(str(error)) from None\n"
+            "        self._provider.change(settings)\n"
+        ),
+        test="tests/fuzz/test_sandbox_calls.py",
+    ),
+    Mutation(
+        promise="13",
+        breaks="a sealed message that is nested too deeply ends the task",
+        file="dispatcher/broker/sealed.py",
+        old=", AttributeError, RecursionError):",
+        new=", AttributeError):",
+        test="tests/fuzz/test_kept.py",
+    ),
+    Mutation(
+        promise="13",
+        breaks="a damaged line stops the spool",
+        file=f"{_ENGINE}/spool.py",
+        old="        except ValidationError:\n",
+        new="        except ZeroDivisionError:\n",
+        test="tests/fuzz/test_kept.py",
+    ),
+    Mutation(
+        promise="13",
+        breaks="the database takes a gift without a currency (SQLite)",
+        file="migrations/versions/0007_gifts.py",
+        old="json_type(NEW.gift, '$.currency') = 'text'",
+        new="1",
+        test="tests/ledger/test_enqueue.py::test_the_database_refuses_a_gift_that_no_worker_could_read",
+    ),
 ]
 
 
