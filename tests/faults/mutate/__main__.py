@@ -32,7 +32,9 @@ def main(wanted: Sequence[str]) -> int:
         _copy(tree)
         tests = sorted({each.test for each in chosen})
         print(f"{len(tests)} tests on the code as it is ...", flush=True)
-        if _run(tree, tests) != 0:
+        before = _run(tree, tests)
+        if before.returncode != 0:
+            print(before.stdout[-3000:])
             print("they fail before anything is broken; nothing can be learned from that")
             return 1
         for mutation in chosen:
@@ -60,13 +62,13 @@ def _caught(tree: Path, mutation: Mutation) -> bool:
     whole = file.read_text()
     file.write_text(mutation.apply(whole))
     try:
-        return _run(tree, [mutation.test]) == _FAILED
+        return _run(tree, [mutation.test]).returncode == _FAILED
     finally:
         file.write_text(whole)
 
 
-def _run(tree: Path, tests: Sequence[str]) -> int:
-    """Run tests of the copy, which finds its own package first, and return pytest's exit code."""
+def _run(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run tests of the copy, which finds its own package first."""
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
         cwd=tree,
@@ -78,7 +80,7 @@ def _run(tree: Path, tests: Sequence[str]) -> int:
     )
     if ran.returncode not in (0, _FAILED):
         print(ran.stdout[-3000:], ran.stderr[-2000:])
-    return ran.returncode
+    return ran
 
 
 if __name__ == "__main__":
