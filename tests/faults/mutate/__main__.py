@@ -70,7 +70,18 @@ def _caught(tree: Path, mutation: Mutation) -> bool:
 def _run(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run tests of the copy, which finds its own package first."""
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "--show-capture=no",
+            "--tb=short",
+            "-p",
+            "no:cacheprovider",
+            *tests,
+        ],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
