@@ -108,7 +108,8 @@ class Tally:
     def table(self) -> str:
         """Return the counts as a table in Markdown."""
         lines = [f"| surface | inputs tried | {' | '.join(Fate)} |", f"|---{'|--:' * (len(Fate) + 1)}|"]
-        for surface, fates in sorted(self.counts.items()):
+        everything = sum(self.counts.values(), Counter[Fate]())
+        for surface, fates in [*sorted(self.counts.items()), ("**all**", everything)]:
             numbers = [sum(fates.values()), *(fates[fate] for fate in Fate)]
             lines.append(f"| {surface} | {' | '.join(f'{number:,}' for number in numbers)} |")
         return "\n".join(lines)
