@@ -40,16 +40,16 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     faults = sum((Counter(result["faults"]) for result in results), Counter[str]())
-    return "\n".join([*lines, "", f"{faults.total():,} faults of {len(faults)} kinds: {_told(faults.items())}."])
+    return "\n".join([*lines, "", f"{faults.total():,} faults of {len(faults)} kinds:", "", *_told(faults.items())])
 
 
-def _told(faults: Iterable[tuple[str, int]]) -> str:
-    """Tell faults with their counts, those of one area together."""
+def _told(faults: Iterable[tuple[str, int]]) -> list[str]:
+    """Tell faults with their counts, those of one area in one line."""
     areas: dict[str, list[str]] = {}
     for name, count in sorted(faults):
         area, _, what = name.partition(": ")
         areas.setdefault(area, []).append(f"{what} {count}")
-    return "; ".join(f"*{area}*: {', '.join(told)}" for area, told in areas.items())
+    return [f"- *{area}*: {', '.join(told)}" for area, told in areas.items()]
 
 
 if __name__ == "__main__":
