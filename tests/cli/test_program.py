@@ -236,12 +236,13 @@ def test_ctrl_c_ends_quietly(shell: Shell) -> None:
     process = subprocess.Popen(
         [PROGRAM, "sms", MOBILE, "Hi", "--wait", "30"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    until = time.monotonic() + 10
-    while shell.rows() == 0 and time.monotonic() < until:
+    until = time.monotonic() + 30
+    while shell.rows() == 0:
+        assert time.monotonic() < until, "it has enqueued nothing"
         time.sleep(0.05)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (130, "", "")
 
 
