@@ -18,7 +18,7 @@ from dispatcher.ledger import HEAD, Books, current, make_engine, migrate, requir
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.schema import _config
 from dispatcher.testing import FakeClock
-from tests.making import sms
+from tests.making import gift, sms
 
 
 def test_migrations_go_up_down_and_up_and_match_the_models(engine: Engine) -> None:
@@ -43,6 +43,21 @@ def test_words_too_long_for_their_index_are_cut_when_it_comes(engine: Engine, bo
     with engine.connect() as connection:
         kept = connection.execute(text("SELECT last_error FROM dispatcher_messages")).scalar_one()
     assert kept == words[:500]
+
+
+def test_a_gift_that_nobody_could_read_from_before_does_not_stand_in_the_way(
+    engine: Engine, books: Books, clock: FakeClock
+) -> None:
+    migrate(engine, target="0006")
+    message = gift(clock.now())
+    books.enqueue([message], source="test")
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE dispatcher_messages SET gift = '{}'"))
+    migrate(engine)
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE dispatcher_messages SET state = 'expired'"))
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT state FROM dispatcher_messages")).scalar_one() == "expired"
 
 
 def test_the_newest_revision_is_the_one_that_is_named() -> None:

@@ -223,7 +223,7 @@ def crash(system: System) -> None:
         )
         check = "ck_dispatcher_messages_gift_content"
         allow, broken = (
-            f"ALTER TABLE dispatcher_messages DROP CONSTRAINT {check}",
+            f"DROP TRIGGER {check} ON dispatcher_messages",
             "jsonb_build_object('note', CAST(:note AS text))",
         )
         if system.books.engine.dialect.name == "sqlite":
