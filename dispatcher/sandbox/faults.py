@@ -53,9 +53,11 @@ ONLY_WITH = {
     "location": ("redirect",),
 }
 """Fields that only some actions take."""
-_FIRST_STATUS, _FIRST_REFUSAL, _LAST_STATUS = 200, 300, 599
-_LONGEST_WAIT_S = 3600
-_LONGEST_TEXT = 500
+FIRST_STATUS, LAST_STATUS = 200, 599
+LONGEST_WAIT_S = 3600
+LONGEST_TEXT = 500
+MOST_TIMES = 10**9
+_FIRST_REFUSAL = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,15 +181,15 @@ def parse_rule(given: object) -> FaultRule:
 def _check_value(name: str, value: Any) -> None:
     match name:
         case "status":
-            _require(_is_whole(value, _FIRST_STATUS, _LAST_STATUS), name, "wants a whole number from 200 to 599")
+            _require(_is_whole(value, FIRST_STATUS, LAST_STATUS), name, "wants a whole number from 200 to 599")
         case "probability":
             _require(_is_number(value, 1), name, "wants a number from 0 to 1")
         case "times":
             _require(
-                value is None or _is_whole(value, 1, 10**9), name, "wants a whole number above 0, or null for ever"
+                value is None or _is_whole(value, 1, MOST_TIMES), name, "wants a whole number above 0, or null for ever"
             )
         case "hang_s" | "drip_s":
-            _require(_is_number(value, _LONGEST_WAIT_S), name, "wants a number of seconds from 0 to 3600")
+            _require(_is_number(value, LONGEST_WAIT_S), name, "wants a number of seconds from 0 to 3600")
         case "carried_out":
             _require(isinstance(value, bool), name, "wants true or false")
         case "recipient":
@@ -198,7 +200,7 @@ def _check_value(name: str, value: Any) -> None:
             right = _is_line(value) or _is_number(value, float("inf"))
             _require(right, name, 'wants seconds, or a header such as "Wed, 21 Oct 2026 07:28:00 GMT"')
         case "error" | "error_description" | "location":
-            _require(_is_line(value), name, f"wants a line of at most {_LONGEST_TEXT} characters")
+            _require(_is_line(value), name, f"wants a line of at most {LONGEST_TEXT} characters")
         case _:
             pass
 
@@ -219,4 +221,4 @@ def _is_whole(value: object, least: int, most: int) -> bool:
 
 
 def _is_line(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT and value.isascii() and value.isprintable()
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT and value.isascii() and value.isprintable()

@@ -7,10 +7,28 @@ only with some actions, so a fault rule is one of several schemas.
 from typing import Any
 
 from dispatcher.sandbox.backstage import LAST_ENTRY, MOST_ENTRIES
-from dispatcher.sandbox.faults import ACTIONS, ANY_PATH, ONLY_WITH, PATHS
+from dispatcher.sandbox.faults import (
+    ACTIONS,
+    ANY_PATH,
+    FIRST_STATUS,
+    LAST_STATUS,
+    LONGEST_TEXT,
+    LONGEST_WAIT_S,
+    MOST_TIMES,
+    ONLY_WITH,
+    PATHS,
+)
 from dispatcher.sandbox.journal import KINDS
 from dispatcher.sandbox.scopes import KNOWN_SCOPES
-from dispatcher.sandbox.settings import LONGEST_MS, LONGEST_S, RATE_PATTERN, TOKEN_FAULTS, changeable_fields
+from dispatcher.sandbox.settings import (
+    FARTHEST_SEED,
+    LARGEST_BURST,
+    LONGEST_MS,
+    LONGEST_S,
+    RATE_PATTERN,
+    TOKEN_FAULTS,
+    changeable_fields,
+)
 
 _JSON_OBJECT = {"application/json": {"schema": {"type": "object"}}}
 _REFUSED = {
@@ -56,7 +74,7 @@ _SETTING = {
     "latency_ms": _number(0, LONGEST_MS),
     "latency_jitter_ms": _number(0, LONGEST_MS),
     "rate_limit": _or_null({"type": "string", "pattern": f"^{RATE_PATTERN}$"}, "no limit"),
-    "rate_burst": _or_null(_whole(1, 1_000_000), "one second's worth"),
+    "rate_burst": _or_null(_whole(1, LARGEST_BURST), "one second's worth"),
     "retry_after_s": _or_null(_number(0, LONGEST_MS), "the true wait"),
     "token_expires_in": _whole(0, LONGEST_S, description="Seconds"),
     "token_real_expires_in": _or_null(_whole(0, LONGEST_S), "as token_expires_in says"),
@@ -66,7 +84,7 @@ _SETTING = {
         {"type": "array", "items": {"type": "string", "enum": list(KNOWN_SCOPES)}}, "every known scope"
     ),
     "honour_idempotency_keys": {"type": "boolean"},
-    "seed": _whole(-(2**63), 2**63),
+    "seed": _whole(-FARTHEST_SEED, FARTHEST_SEED),
 }
 _SETTINGS = {
     "type": "object",
@@ -75,16 +93,16 @@ _SETTINGS = {
 }
 _SLOWER = {"latency_ms": 150, "latency_jitter_ms": 50, "rate_limit": "50/s"}
 
-_LINE = {"type": "string", "pattern": "^[ -~]{1,500}$"}
-_WAIT_S = _number(0, 3600)
+_LINE = {"type": "string", "pattern": f"^[ -~]{{1,{LONGEST_TEXT}}}$"}
+_WAIT_S = _number(0, LONGEST_WAIT_S)
 _ANY_ACTION = {
     "path": {"type": "string", "enum": [*PATHS, ANY_PATH]},
     "recipient": _or_null(_LINE, "any; else only this phone number"),
     "probability": _number(0, 1, default=1),
-    "times": _or_null(_whole(1, 10**9), "it fires for ever; else how many more times"),
+    "times": _or_null(_whole(1, MOST_TIMES), "it fires for ever; else how many more times"),
 }
 _SOME_ACTION = {
-    "status": _whole(200, 599),
+    "status": _whole(FIRST_STATUS, LAST_STATUS),
     "retry_after": {
         "anyOf": [{"type": "number", "minimum": 0}, _LINE],
         "description": "Seconds, or the header's text",
@@ -120,7 +138,7 @@ def _rules() -> list[dict[str, Any]]:
     ]
 
 
-_BAD_GATEWAY = {"path": "/sendSMS", "action": "status", "status": 503, "retry_after": 2, "times": 5}
+_UNAVAILABLE = {"path": "/sendSMS", "action": "status", "status": 503, "retry_after": 2, "times": 5}
 _REVOCATION = {
     "type": "object",
     "properties": {"jti": _or_null({"type": "string"}, "every token issued until now; else only this one")},
@@ -143,7 +161,7 @@ BACKSTAGE_PATHS: dict[str, Any] = {
         "post": _call(
             "Add a fault rule; the first that matches a request fires",
             "addFault",
-            requestBody=_takes({"oneOf": _rules()}, _BAD_GATEWAY, required=True),
+            requestBody=_takes({"oneOf": _rules()}, _UNAVAILABLE, required=True),
             responses={"201": {"description": "Added", "content": _JSON_OBJECT}, **_REFUSED},
         ),
         "delete": _call("Drop every fault rule", "clearFaults"),

@@ -15,6 +15,8 @@ TOKEN_FAULTS = ("down", "hang", "refuse_credentials", "invalid_scope")
 RATE_PATTERN = r"([1-9][0-9]{0,6})/(s|m|h)"
 LONGEST_MS = 86_400_000
 LONGEST_S = 315_360_000  # ten years
+LARGEST_BURST = 1_000_000
+FARTHEST_SEED = 2**63
 _RATE = re.compile(RATE_PATTERN)
 _PERIODS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 _FIXED_AT_START = frozenset({"client_id", "client_secret", "signing_key", "host", "port", "journal"})
@@ -154,7 +156,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         'wants calls per s, m or h, such as "50/s", or null for no limit',
     ),
     "rate_burst": (
-        lambda value: value is None or _is_whole(value, 1, 1_000_000),
+        lambda value: value is None or _is_whole(value, 1, LARGEST_BURST),
         "wants a whole number of calls, 1 or more, or null for one second's worth",
     ),
     "retry_after_s": (
@@ -176,5 +178,5 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         f"wants null or a list of scopes from {' '.join(KNOWN_SCOPES)}",
     ),
     "honour_idempotency_keys": (lambda value: isinstance(value, bool), "wants true or false"),
-    "seed": (lambda value: _is_whole(value, -(2**63), 2**63), "wants a whole number"),
+    "seed": (lambda value: _is_whole(value, -FARTHEST_SEED, FARTHEST_SEED), "wants a whole number"),
 }

@@ -10,17 +10,9 @@ from dispatcher.domain.operation import Deed, Stage
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger import By, Filter
-from tests.fuzz.site import CAMPAIGN, FORM_TOKEN, ID, NEW_NAME, OPERATION
+from tests.fuzz.site import CAMPAIGN, FATES, FORM_TOKEN, ID, NEW_NAME, OPERATION
 from tests.making import NUMBER, gift, new_id, outcome, settled, sms, wish
 from tests.web.conftest import Site
-
-_FOUND = {
-    "dead": (State.DEAD, Channel.SMS),
-    "in_doubt": (State.IN_DOUBT, Channel.GIFT),
-    "dead_gift": (State.DEAD, Channel.GIFT),
-    "queued": (State.QUEUED, Channel.SMS),
-    "sending": (State.SENDING, Channel.SMS),
-}
 
 
 class Filled(Site):
@@ -29,7 +21,7 @@ class Filled(Site):
     def known(self) -> dict[str, str]:
         """Return what stands for what in a request."""
         return {
-            **{ID + fate: self._message(state, channel) for fate, (state, channel) in _FOUND.items()},
+            **{ID + fate: self._message(state, channel) for fate, (state, channel) in FATES.items()},
             OPERATION: self._operation(),
             CAMPAIGN: self._campaign(),
             NEW_NAME: self._new_name(),

@@ -6,14 +6,22 @@ import re
 from typing import Any
 
 from dispatcher.domain.fields import FIELDS
+from dispatcher.domain.message import Channel
 from dispatcher.domain.operation import Deed
+from dispatcher.domain.state import State
 from dispatcher.ledger import Resolution
 
 SCRIPT = "<script>alert(1)</script>"
 
 # What only the site knows stands here under a name until a request is made.
 ID, FORM_TOKEN, SEALED = "the-id-of-", "the-token-of-the-form", "the-seal-of-the-plan"
-FATES = ("dead", "in_doubt", "dead_gift", "queued", "sending")
+FATES = {
+    "dead": (State.DEAD, Channel.SMS),
+    "in_doubt": (State.IN_DOUBT, Channel.GIFT),
+    "dead_gift": (State.DEAD, Channel.GIFT),
+    "queued": (State.QUEUED, Channel.SMS),
+    "sending": (State.SENDING, Channel.SMS),
+}
 OPERATION, CAMPAIGN, NEW_NAME = ID + "an_operation", "spring", "a-new-name"
 
 

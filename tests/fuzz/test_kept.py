@@ -85,8 +85,8 @@ def test_whatever_came_through_the_broker_is_one_message_or_refused_by_name(
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_an_unbent_one_is_taken(client: Dispatcher, engine: Engine, kind: str) -> None:
-    inside = GOOD[kind] | {"kind": kind, "id": str(new_id(NOW))}
-    client.enqueue_sealed(OURS.encrypt(written(inside)).decode())
+    content = GOOD[kind] | {"kind": kind, "id": str(new_id(NOW))}
+    client.enqueue_sealed(OURS.encrypt(written(content)).decode())
     assert rows(engine)[0] == 1
 
 
@@ -94,11 +94,8 @@ def test_an_unbent_one_is_taken(client: Dispatcher, engine: Engine, kind: str) -
 def bend(draw: st.DrawFn) -> Callable[[bytes], bytes]:
     """Return what damages a good line: other bytes, an end too early, or another value somewhere in it."""
     other = draw(st.binary(max_size=60) | values.map(written))
-    place, kind = (
-        draw(st.integers(0, 2000)),
-        draw(st.sampled_from(["cut", "put", "instead", "value", "value", "value"])),
-    )
-    value = draw(values)
+    kind = draw(st.sampled_from(["cut", "put", "instead", "value", "value", "value"]))
+    place, value = draw(st.integers(0, 2000)), draw(values)
 
     def bent_line(line: bytes) -> bytes:
         match kind:
