@@ -375,6 +375,14 @@ MUTATIONS = [
     ),
     Mutation(
         promise="13",
+        breaks="the database takes a gift without a currency (PostgreSQL)",
+        file="migrations/versions/0007_gifts.py",
+        old="jsonb_typeof(NEW.gift -> 'currency') = 'string'",
+        new="true",
+        test="tests/ledger/test_enqueue.py::test_the_database_refuses_a_gift_that_no_worker_could_read",
+    ),
+    Mutation(
+        promise="13",
         breaks="the database takes a gift without a currency (SQLite)",
         file="migrations/versions/0007_gifts.py",
         old="json_type(NEW.gift, '$.currency') = 'text'",
