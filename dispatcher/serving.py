@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import structlog
-
 from dispatcher.broker import Stop, Work, make_app, register, run_clock, run_worker
 from dispatcher.client import Dispatcher
 from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, SettingsError
 from dispatcher.ledger import By, require_head
+from dispatcher.logs import get_logger
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
 from dispatcher.wiring import Services, require_api, spool_folder
@@ -21,7 +20,7 @@ from dispatcher.wiring import Services, require_api, spool_folder
 if TYPE_CHECKING:
     from dispatcher.telemetry.metrics import Metrics  # its library is an extra
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _FIRST = 0
 """The place of a process that is the only one of its kind."""

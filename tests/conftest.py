@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import structlog
 from redis import Redis
 from sqlalchemy import Engine, text
 
@@ -46,7 +45,6 @@ def logs_as_they_were() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 
-import structlog
 from celery import Celery
 from kombu.exceptions import KombuError
 from redis import Redis, RedisError
 
 from dispatcher.broker.app import DISPATCH
+from dispatcher.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _RUNG = "dispatcher:bell"
 LIFE_MS = 2000

@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import structlog
-
 from dispatcher.domain.errors import CredentialsRefused, LedgerUnavailable, ScopeMissing, TokenUnavailable
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.engine.lines import Line, Lines
 from dispatcher.engine.settling import Settling
+from dispatcher.logs import get_logger
 from dispatcher.meter import Hold, LedgerCall, Meter, Unmeasured
 from dispatcher.ports import (
     Bell,
@@ -36,7 +35,7 @@ from dispatcher.ports import (
     Transport,
 )
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 IDLE = timedelta(milliseconds=20)
 """How long a pump that found nothing waits before it looks again, while other calls are still under way."""

@@ -9,18 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import structlog
-
 from dispatcher.domain.attempt import Sent, Settlement, settlement
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.domain.identity import AttemptId, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.policy import Decision, Effect, Policy, decide
 from dispatcher.engine.spool import Spool
+from dispatcher.logs import get_logger
 from dispatcher.meter import LedgerCall, Meter, Unmeasured
 from dispatcher.ports import ChannelReport, Clock, Ledger, Limiter, TokenSource
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RETRY_LEDGER = timedelta(milliseconds=500)
 """How often a ledger that is away is asked whether it is back."""

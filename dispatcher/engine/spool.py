@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from dispatcher.domain.attempt import Settlement
+from dispatcher.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _FORM = TypeAdapter(Settlement)
 _BATCH = 500
@@ -43,8 +43,7 @@ class Spool:
 
     def set_aside(self, each: Settlement) -> None:
         """Keep a settlement that the ledger will never take where no pump stumbles over it again."""
-        with _locked(self._own.with_suffix(".refused")) as file:
-            file.write(_FORM.dump_json(each) + b"\n")
+        self._keep(_FORM.dump_json(each))
 
     def batches(self) -> Iterator[list[Settlement]]:
         """Yield what is spooled, this process's and what dead ones left; a file goes once all of it was settled."""
@@ -60,11 +59,25 @@ class Spool:
                     continue  # another process is settling it
                 if not path.exists():
                     continue  # it did, in the meantime
-                spooled = list(_read(path, file.read()))
+                spooled = list(self._read(path, file.read()))
                 for start in range(0, len(spooled), _BATCH):
                     yield spooled[start : start + _BATCH]
                 path.unlink(missing_ok=True)
                 log.info("spool_settled", attempts=len(spooled), file=path.name)
+
+    def _read(self, path: Path, content: bytes) -> Iterator[Settlement]:
+        for line in content.splitlines():
+            try:
+                yield _FORM.validate_json(line)
+            except ValidationError as error:
+                # A write that a crash cut off, on which nobody counted, or a damaged disk: evidence for a person.
+                self._keep(line)
+                first, *_ = error.errors(include_input=False, include_url=False)
+                log.error("spool_line_unreadable", file=path.name, reason=first["msg"])
+
+    def _keep(self, line: bytes) -> None:
+        with _locked(self._own.with_suffix(".refused")) as file:
+            file.write(line + b"\n")
 
     @property
     def waiting(self) -> bool:
@@ -85,15 +98,6 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
             if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 yield file
                 return
-
-
-def _read(path: Path, content: bytes) -> Iterator[Settlement]:
-    for line in content.splitlines():
-        try:
-            yield _FORM.validate_json(line)
-        except ValidationError:
-            # Only a write that was cut off by a crash: its fsync never returned, so nobody counted on it.
-            log.exception("spool_line_unreadable", file=path.name)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,18 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import structlog
-
 from dispatcher.domain.attempt import Claimed, Sent, Settlement, settlement
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.domain.identity import ENTROPY_BITS, AttemptId, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.policy import Policy, decide
+from dispatcher.logs import get_logger
 from dispatcher.meter import Meter, Unmeasured
 from dispatcher.ports import Bell, Clock, Ledger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BATCH = 1000
 FOLDING = timedelta(hours=1)

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import timedelta
 
-import structlog
-
 from dispatcher.domain.attempt import Claimed, Sent
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome
@@ -20,9 +18,10 @@ from dispatcher.gateway.classify import CLOSED, LEASE_OVER, Fault, FaultKind, ou
 from dispatcher.gateway.endpoints import probe_request, send_request
 from dispatcher.gateway.handing_back import HandingBack
 from dispatcher.gateway.redact import Private, private_of
+from dispatcher.logs import get_logger
 from dispatcher.ports import Token
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class AiohttpTransport(HandingBack):

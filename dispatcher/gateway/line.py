@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import structlog
 from requests import PreparedRequest, RequestException
 from urllib3.exceptions import HTTPError, InvalidHeader, ProxyError
 from urllib3.util.ssl_match_hostname import CertificateError
@@ -18,11 +17,12 @@ from dispatcher.gateway.classify import Answer, Fault, FaultKind
 from dispatcher.gateway.connection import PinnedAdapter
 from dispatcher.gateway.endpoints import Request
 from dispatcher.gateway.wire import Phase, Wire
+from dispatcher.logs import get_logger
 
 ANSWER_CAP = 64 * 1024
 """Bytes of an answer that are read; a longer one is closed, for no answer of the API's is that long."""
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Line:

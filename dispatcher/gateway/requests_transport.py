@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 
-import structlog
-
 from dispatcher.domain.attempt import Claimed, Sent
 from dispatcher.domain.outcome import Outcome
 from dispatcher.gateway.classify import CLOSED, LEASE_OVER, Fault, FaultKind, outcome_of, outcome_of_fault
@@ -17,9 +15,10 @@ from dispatcher.gateway.endpoints import probe_request, send_request
 from dispatcher.gateway.handing_back import HandingBack
 from dispatcher.gateway.line import Line
 from dispatcher.gateway.redact import Private, private_of
+from dispatcher.logs import get_logger
 from dispatcher.ports import Token
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class RequestsTransport(HandingBack):

@@ -15,7 +15,6 @@ from functools import cache
 from itertools import count
 from uuid import UUID
 
-import structlog
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
@@ -45,9 +44,10 @@ from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.enqueue import gift_from_json
 from dispatcher.ledger.lanes import NOBODY, OF_NONE, Allowance, Runner, amounts_of, runners
 from dispatcher.ledger.tables import QUEUED, SENDING, ChannelRow, GiftGuardRow, MessageRow, SuppressionRow
+from dispatcher.logs import get_logger
 from dispatcher.ports import ClaimRequest, Taken
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 OPTED_OUT = "the recipient opted out"
 LEAST_SHARE = 32

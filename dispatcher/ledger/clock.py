@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-import structlog
 from sqlalchemy import Engine, text
 
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.ledger.engine import reading
+from dispatcher.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MEASURE_EVERY = timedelta(minutes=1)
 

@@ -11,7 +11,6 @@ from importlib import resources
 from threading import Lock
 from typing import Any
 
-import structlog
 from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import RedisError
@@ -21,9 +20,10 @@ from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate
 from dispatcher.limits.share import LocalShare
 from dispatcher.limits.tuning import Adaptation, Breaker, Fallback
+from dispatcher.logs import get_logger
 from dispatcher.ports import ChannelReport, Clock, LimitState, Permits
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _BREAKER = Breaker()
 _ADAPTATION = Adaptation()

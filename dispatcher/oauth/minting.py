@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
-
 from dispatcher.domain.errors import BrokerUnavailable
+from dispatcher.logs import get_logger
 from dispatcher.meter import Meter, Unmeasured
 from dispatcher.oauth.cooling import Cooling
 from dispatcher.oauth.hand import Hand, Held, held_until
@@ -17,7 +16,7 @@ from dispatcher.oauth.store import TokenStore
 from dispatcher.oauth.token import Minted, MintFailed, Trouble, trouble_after, trusted
 from dispatcher.ports import Clock, Token
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,8 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-import structlog
-
 from dispatcher.domain.errors import BrokerUnavailable, CredentialsRefused, ScopeMissing, TokenUnavailable
+from dispatcher.logs import get_logger
 from dispatcher.meter import Meter, Unmeasured
 from dispatcher.oauth.cooling import Cooling
 from dispatcher.oauth.hand import Hand, Held, held_until
@@ -19,7 +18,7 @@ from dispatcher.oauth.store import Record, TokenStore
 from dispatcher.oauth.token import FailureKind, Trouble
 from dispatcher.ports import Clock, Token, TokenState
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 WAIT = timedelta(seconds=10)
 LOOK_EVERY = timedelta(seconds=2)

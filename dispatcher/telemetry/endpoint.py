@@ -11,13 +11,13 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import MetricsHandler
 
 from dispatcher.domain.errors import SettingsError
+from dispatcher.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Endpoint:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -32,13 +31,14 @@ from dispatcher.domain.errors import (
 )
 from dispatcher.domain.message import Channel
 from dispatcher.ledger import Campaign
+from dispatcher.logs import get_logger
 from dispatcher.web import charts, forms, views
 from dispatcher.web.guard import Seal
 from dispatcher.web.people import Role
 from dispatcher.web.rendering import page
 from dispatcher.web.uploads import KEPT_S, Uploads, own_name, under_its_name
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MOST_BYTES = 200 * 1024 * 1024
 """The largest file that is taken."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-import structlog
 import uvicorn
 
 from dispatcher.domain.errors import SettingsError
 from dispatcher.ledger import require_head
+from dispatcher.logs import get_logger
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
 from dispatcher.web.app import make_web
 from dispatcher.wiring import Services
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from dispatcher.domain.attempt import Settlement
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.domain.identity import MessageId
@@ -102,7 +104,7 @@ def test_what_a_dead_process_left_is_taken_over(house: House) -> None:
     assert house.states(message) == [State.ACCEPTED]
 
 
-def test_a_line_cut_off_by_a_crash_costs_only_itself(house: House) -> None:
+def test_a_line_cut_off_by_a_crash_costs_only_itself(house: House, caplog: pytest.LogCaptureFixture) -> None:
     message = sms(house.clock.now())
     house.enqueue(message)
     held = house.ledger.claim(wish(house.clock.now())).messages[0]
@@ -113,6 +115,10 @@ def test_a_line_cut_off_by_a_crash_costs_only_itself(house: House) -> None:
     house.pump()
     assert house.states(message) == [State.ACCEPTED]
     assert not house.spool.waiting
+    (kept,) = house.folder.glob("*.refused")
+    assert kept.read_bytes() == b'{"attempt_id": "01\n', "for a person"
+    assert "spool_line_unreadable" in caplog.text
+    assert "attempt_id" not in caplog.text
 
 
 def test_one_settlement_that_the_ledger_refuses_does_not_hold_up_the_others(house: House) -> None:

@@ -6,9 +6,9 @@ import logging
 from dataclasses import replace
 
 import pytest
-import structlog
 
 from dispatcher.domain.outcome import OutcomeKind
+from tests.hearing import events
 
 from .conftest import Connect
 from .messages import NOTE, NUMBER, SECRET, TEXT, TOKEN, gather, gift, send, sms
@@ -38,11 +38,11 @@ def garble(peer: Peer) -> None:
 @pytest.mark.parametrize("script", [echo(200), echo(400), echo(503), echo(302), echo(700), garble])
 def test_nothing_private_gets_out(connect: Connect, script: Script, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with structlog.testing.capture_logs() as events, Stand(script) as api:
+    with Stand(script) as api:
         transport = connect(api.url)
         sents = [send(transport, message) for message in (sms(), gift())]
     assert len(api.received) == 2
-    shown = caplog.text + repr(events) + repr(transport)
+    shown = caplog.text + repr(events(caplog)) + repr(transport)
     for sent in sents:
         outcome = sent.outcome
         shown += f"{sent!r} {outcome.response} {outcome.error} {outcome.error_description} {outcome.provider_id}"
@@ -60,10 +60,10 @@ def test_a_token_that_cannot_be_a_header_stays_out_of_the_log(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with structlog.testing.capture_logs() as events, Stand(Peer.hang) as api:
+    with Stand(Peer.hang) as api:
         transport = connect(api.url)
         transport.start([sms()], replace(TOKEN, value=SECRET + "\r\nX-Injected: yes"))
         (sent,) = gather(transport, 1)
         assert api.bytes_seen == 0
     assert sent.outcome.kind is OutcomeKind.NOT_SENT
-    assert SECRET not in caplog.text + repr(events) + repr(sent) + str(sent.outcome.error_description)
+    assert SECRET not in caplog.text + repr(events(caplog)) + repr(sent) + str(sent.outcome.error_description)

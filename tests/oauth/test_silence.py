@@ -8,12 +8,12 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-import structlog
 
 from dispatcher.domain.errors import TokenUnavailable
 from dispatcher.oauth.answer import Answer
 from dispatcher.oauth.seal import Opened
 from dispatcher.oauth.token import Minted
+from tests.hearing import events
 
 from .conftest import CLIENT_ID, SECRET, Bench, credentials_for
 from .endpoint import TOKEN_PREFIX, Reply, always, granting, refusing
@@ -53,26 +53,25 @@ def test_neither_logs_nor_errors_tell(bench: Bench, caplog: pytest.LogCaptureFix
         granting(token_type=TOKEN_PREFIX),
         granting(expires_in=1e-9),
     ]
-    with structlog.testing.capture_logs() as events:
-        for answer in answers:
-            bench.redis.flushall()
-            bench.endpoint.answer = answer
-            source = bench.source()
-            try:
-                source.token("write")
-            except TokenUnavailable as error:
-                told += traceback.format_exception(error)
-                told.append(repr((error.__cause__, error.__context__)))
-            told.append(repr(source.state()))
+    for answer in answers:
         bench.redis.flushall()
-        bench.endpoint.answer = granting()
+        bench.endpoint.answer = answer
         source = bench.source()
-        source.retire(source.token("write").generation)
-        source.token("write")
-        bench.redis.hset(bench.key("record"), "sealed", "foreign")
-        with suppress(TokenUnavailable):
-            bench.source().token("write")
-    assert {event["event"] for event in events} >= {"token_minted", "token_mint_failed", "token_retired"}
-    everything = "\n".join([*told, repr(events), caplog.text])
+        try:
+            source.token("write")
+        except TokenUnavailable as error:
+            told += traceback.format_exception(error)
+            told.append(repr((error.__cause__, error.__context__)))
+        told.append(repr(source.state()))
+    bench.redis.flushall()
+    bench.endpoint.answer = granting()
+    source = bench.source()
+    source.retire(source.token("write").generation)
+    source.token("write")
+    bench.redis.hset(bench.key("record"), "sealed", "foreign")
+    with suppress(TokenUnavailable):
+        bench.source().token("write")
+    assert {event["event"] for event in events(caplog)} >= {"token_minted", "token_mint_failed", "token_retired"}
+    everything = "\n".join([*told, repr(events(caplog)), caplog.text])
     assert "invalid_client" in everything
     assert not [private for private in NEVER if private in everything]

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 import requests
-from structlog.testing import capture_logs
 
 from dispatcher.campaigns import Campaigns
 from dispatcher.domain.campaign import CampaignState
@@ -29,6 +28,7 @@ from dispatcher.web import campaign_making
 from dispatcher.web.uploads import Uploads
 from dispatcher.wiring import Services
 from tests.campaigns.making import numbers
+from tests.hearing import events
 from tests.web.conftest import Site, serve
 
 TEXT = "Hi {first_name|there},\nuntil Sunday"
@@ -461,7 +461,9 @@ def test_whatever_it_is_called_its_page_is_found(money: Site, name: str) -> None
     assert "Start now" in page.text
 
 
-def test_an_intake_that_failed_goes_on_when_it_is_confirmed_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_intake_that_failed_goes_on_when_it_is_confirmed_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     real, away = CampaignBooks.load, [True]
 
     def load(books: CampaignBooks, campaign: Campaign, page: Any, **more: Any) -> Any:
@@ -472,15 +474,15 @@ def test_an_intake_that_failed_goes_on_when_it_is_confirmed_again(site: Site, mo
     monkeypatch.setattr(CampaignBooks, "page_size", 2)
     monkeypatch.setattr(CampaignBooks, "load", load)
     report = look(site)
-    with capture_logs() as logs:
-        moved = confirm(site, report)
-        for _ in range(200):
-            if logs:
-                break
-            time.sleep(0.02)
+    moved = confirm(site, report)
+    for _ in range(200):
+        if events(caplog):
+            break
+        time.sleep(0.02)
     assert moved.status_code == 303
-    assert {"event": "intake_failed", "log_level": "error", "campaign": "spring"}.items() <= logs[0].items()
-    assert (logs[0]["upload"], logs[0]["reason"]) == (uploads(site)[0].stem, "the ledger is away")
+    (failed,) = events(caplog)
+    assert {"event": "intake_failed", "level": "error", "campaign": "spring"}.items() <= failed.items()
+    assert (failed["upload"], failed["reason"]) == (uploads(site)[0].stem, "the ledger is away")
     assert "Its intake stands at row <strong>2</strong>" in site.get(moved.headers["Location"]).text
     away[0] = False
     again = look(site)
@@ -491,7 +493,9 @@ def test_an_intake_that_failed_goes_on_when_it_is_confirmed_again(site: Site, mo
     assert sorted(found) == numbers(5), "each once"
 
 
-def test_an_intake_that_somebody_calls_off_is_no_failure(money: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_intake_that_somebody_calls_off_is_no_failure(
+    money: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     real = CampaignBooks.load
 
     def load(books: CampaignBooks, campaign: Campaign, page: Any, **more: Any) -> Any:
@@ -501,13 +505,12 @@ def test_an_intake_that_somebody_calls_off_is_no_failure(money: Site, monkeypatc
 
     monkeypatch.setattr(CampaignBooks, "page_size", 2)
     monkeypatch.setattr(CampaignBooks, "load", load)
-    with capture_logs() as logs:
-        confirm(money, look(money))
-        for thread in threading.enumerate():
-            if thread.name == "intake":
-                thread.join(5)
+    confirm(money, look(money))
+    for thread in threading.enumerate():
+        if thread.name == "intake":
+            thread.join(5)
     campaign = money.services.campaign_books.find("spring")
-    assert (campaign.state, campaign.total, logs) == (CampaignState.CANCELLED, 2, [])
+    assert (campaign.state, campaign.total, events(caplog)) == (CampaignState.CANCELLED, 2, [])
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
