@@ -24,8 +24,12 @@ _PATIENCE_S = 300
 
 
 def main(wanted: Sequence[str]) -> int:
-    """Replay every mutation, or those whose promise is named; 1 if any survived."""
+    """Replay every mutation, or those whose promise is named; 1 if any survived, 2 if a promise is unknown."""
     chosen = [each for each in MUTATIONS if not wanted or each.promise in wanted]
+    unknown = set(wanted) - {each.promise for each in MUTATIONS}
+    if unknown:
+        print(f"no promise is called {', '.join(sorted(unknown))}: say its number, as in docs/guarantees.md")
+        return 2
     survived = 0
     with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
         tree = Path(folder)
