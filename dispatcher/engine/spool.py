@@ -59,21 +59,14 @@ class Spool:
                     continue  # another process is settling it
                 if not path.exists():
                     continue  # it did, in the meantime
-                spooled = list(self._read(path, file.read()))
+                spooled, unreadable = _read(file.read())
                 for start in range(0, len(spooled), _BATCH):
                     yield spooled[start : start + _BATCH]
+                for line, reason in unreadable:
+                    self._keep(line)
+                    log.error("spool_line_unreadable", file=path.name, reason=reason)
                 path.unlink(missing_ok=True)
                 log.info("spool_settled", attempts=len(spooled), file=path.name)
-
-    def _read(self, path: Path, content: bytes) -> Iterator[Settlement]:
-        for line in content.splitlines():
-            try:
-                yield _FORM.validate_json(line)
-            except ValidationError as error:
-                # A write that a crash cut off, on which nobody counted, or a damaged disk: evidence for a person.
-                self._keep(line)
-                first, *_ = error.errors(include_input=False, include_url=False)
-                log.error("spool_line_unreadable", file=path.name, reason=first["msg"])
 
     def _keep(self, line: bytes) -> None:
         with _locked(self._own.with_suffix(".refused")) as file:
@@ -98,6 +91,21 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
             if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 yield file
                 return
+
+
+def _read(content: bytes) -> tuple[list[Settlement], list[tuple[bytes, str]]]:
+    """Return the settlements of a spool, and what is none with the reason.
+
+    That is a write which a crash cut off, on which nobody counted, or a damaged disk: evidence for a person.
+    """
+    spooled, unreadable = [], []
+    for line in content.splitlines():
+        try:
+            spooled.append(_FORM.validate_json(line))
+        except ValidationError as error:
+            first, *_ = error.errors(include_input=False, include_url=False)
+            unreadable.append((line, first["msg"]))
+    return spooled, unreadable
 
 
 def _sync_folder(folder: Path) -> None:
