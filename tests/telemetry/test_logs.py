@@ -66,7 +66,7 @@ def test_an_error_has_its_trace_under_any_formatter(caplog: pytest.LogCaptureFix
 
 
 def test_below_its_level_nothing_is_made(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
+    made: list[object] = []
     monkeypatch.setattr(logs, "Event", made.append)
     caplog.set_level(logging.WARNING)
     log.info("unheard")
