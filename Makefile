@@ -27,8 +27,16 @@ browser: ## Install Chromium for the browser tests, where that is possible
 			&& apt-get update -qq >/dev/null 2>&1 && apt-get install -y -qq chromium >/dev/null 2>&1; } \
 		|| echo "no Chromium here and it cannot be installed: the browser tests will be skipped"
 
-test: $(STAMP) browser ## Run every test on real servers (Valkey, PostgreSQL, SQLite)
-	@$(BIN)/python -m pytest
+# Two tests at once on each core would be quicker by little, and what measures time would have to wait longer.
+JOBS ?= auto
+test: $(STAMP) browser ## Run the tests on real servers (Valkey, PostgreSQL, SQLite), in under eight minutes on two cores
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+test-all: $(STAMP) browser ## Everything: each install, each combination, big fleets, long chaos, full fuzz, mutations
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m ""
+	@$(MAKE) --no-print-directory chaos MINUTES=10 SEED=1..3
+	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory mutate
 
 $(VENV)/.bench: $(STAMP)
 	@echo "installing what benchmarks compare with ..."
@@ -107,4 +115,4 @@ audit: $(TOOLS)/.installed ## Look the pinned releases up among known vulnerabil
 clean: ## Remove what was made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
 
-.PHONY: help install demo browser test bench bench-quick check format chaos fuzz mutate lock audit clean
+.PHONY: help install demo browser test test-all bench bench-quick check format chaos fuzz mutate lock audit clean

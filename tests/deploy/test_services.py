@@ -16,8 +16,8 @@ from sqlalchemy import text
 
 from dispatcher.ledger import make_engine
 from dispatcher.sandbox import SandboxControl
-from tests.conftest import Postgres
 from tests.deploy.conftest import Containers
+from tests.ledgers import Postgres
 
 pytestmark = pytest.mark.slow
 

@@ -200,6 +200,7 @@ def test_two_sweeps_of_the_same_lost_leases_at_once_take_each_back_once(
 
 
 @pytest.mark.slow
+@pytest.mark.one_database
 def test_two_clock_processes_send_what_is_due_once_and_sweep_each_lost_lease_once(system: System) -> None:
     ledger = SqlLedger.on(system.books.engine)
     with system.client() as client:
@@ -508,6 +509,7 @@ def test_fifty_rings_from_two_at_once_are_one_task(redis: Redis, valkey: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.one_database
 def test_doubled_and_lost_bells_change_nothing_but_a_delay(system: System) -> None:
     producer = make_ringing_app(system.environment["DISPATCHER_REDIS_URL"])
 

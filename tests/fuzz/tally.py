@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -98,6 +98,11 @@ class Tally:
             fates[Fate.ACCEPTED] += 1
         else:
             fates[Fate.REFUSED] += 1
+
+    def add(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """Add what another process counted."""
+        for surface, fates in counts.items():
+            self.counts.setdefault(surface, Counter()).update({Fate(name): count for name, count in fates.items()})
 
     def half(self, surface: str, what: str) -> HalfARow:
         """Count one that was refused and of which something is left; raise what this returns."""

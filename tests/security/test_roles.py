@@ -25,7 +25,7 @@ from dispatcher.ledger.tables import MessageRow
 from dispatcher.settings import load_settings
 from dispatcher.wiring import Services
 from tests.campaigns.making import numbers
-from tests.conftest import Postgres
+from tests.ledgers import Postgres
 from tests.making import NUMBER, row, sms
 from tests.security.conftest import Start
 from tests.security.roles import Roles, documented_roles, rights
