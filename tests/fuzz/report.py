@@ -18,7 +18,10 @@ class TallyReport:
         output = getattr(session.config, "workeroutput", None)
         module = sys.modules.get("tests.fuzz.tally")
         if output is not None and module is not None:
-            output[KEY] = {surface: dict(fates) for surface, fates in module.TALLY.counts.items()}
+            output[KEY] = {
+                surface: {fate.value: count for fate, count in fates.items()}
+                for surface, fates in module.TALLY.counts.items()
+            }
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
