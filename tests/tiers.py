@@ -13,13 +13,14 @@ MARKERS = (
     "exhaustive: too long for every commit; part of make test-all",
     "one_database: make test runs it on PostgreSQL alone",
     "diagonal: make test runs it once for each database and each transport, not for each pair of them",
-    "alone: measures time, so nothing runs beside it",
+    "alone: nothing runs beside it",
+    "timed: asserts that something is quick; runs alone, and passes if it is quick in one of three tries",
 )
 _OFF_DIAGONAL = ({"sqlite", "requests"}, {"postgresql", "aiohttp"})
 
 
 class Tiers:
-    """A plugin that marks the combinations left to ``make test-all``."""
+    """A plugin that marks the combinations left to ``make test-all``, and what a busy machine may disturb."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -30,3 +31,7 @@ class Tiers:
             diagonal = item.get_closest_marker("diagonal") and any(pair <= parameters for pair in _OFF_DIAGONAL)
             if one or diagonal:
                 item.add_marker(pytest.mark.exhaustive)
+            if item.get_closest_marker("timed"):
+                # An upper bound on time holds if it can be met: a busy machine proves nothing against it.
+                item.add_marker(pytest.mark.alone)
+                item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
