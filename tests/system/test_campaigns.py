@@ -68,7 +68,7 @@ def wait_over(system: System, name: str, *, seconds: float) -> Campaign:
 def test_nobody_is_skipped_or_sent_to_twice_through_kills_and_pauses(
     system: System, recipients: int, rate: int
 ) -> None:
-    """Intake, workers and clock killed ten times at random, paused and resumed five times."""
+    """Import, workers and clock are killed at random, and the campaign is paused and resumed five times."""
     dice = random.Random(11)
     file = write(system.folder / "spring.csv", recipients)
     create: tuple[str, ...] = ("campaign", "create", str(file), "--name", "spring", "--template", "Your code: {code}")
@@ -105,7 +105,7 @@ def test_nobody_is_skipped_or_sent_to_twice_through_kills_and_pauses(
                 clock = system.clock()
             case _:
                 pauses += pause_and_resume(system)
-    assert kills >= 10, "an intake may be too quick to be killed three times, and no more"
+    assert kills >= 9, "five of a worker, four of a clock; an import may end before it is killed"
     assert pauses == 5
     found = wait_over(system, "spring", seconds=120)
 
