@@ -69,7 +69,7 @@ chaos: $(STAMP) ## The real system while everything fails: make chaos MINUTES=10
 	@$(BIN)/python -m tests.faults.chaos --minutes $(MINUTES) --seed $(SEED)
 
 TIMES ?= 5
-fuzz: $(STAMP) ## Hostile input for all that reads any: make fuzz TIMES=20; then what was tried and what came of it
+fuzz: $(STAMP) ## Hostile input for all that reads any: make fuzz TIMES=5; then what was tried and what came of it
 	@FUZZ_EXAMPLES=$(TIMES) $(BIN)/python -m tests.fuzz
 
 mutate: $(STAMP) ## Break the code on purpose, and see that the test which proves the promise fails

@@ -87,7 +87,7 @@ def _run(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
             *tests,
         ],
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"FUZZ_EXAMPLES": "1", **os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=_PATIENCE_S * max(1, len(tests)),
