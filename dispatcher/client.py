@@ -12,18 +12,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
-from dispatcher.broker import unseal
-from dispatcher.campaigns import Campaigns
 from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, MessageNotFound
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import Gift, NewMessage, Priority, Sms, check_message
 from dispatcher.domain.receipt import Receipt, Receipts
-from dispatcher.ledger import By, Enqueued, Message, after_commit
 from dispatcher.settings import Settings, load_settings
 from dispatcher.wiring import Services
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+    from dispatcher.campaigns import Campaigns
+    from dispatcher.ledger import Enqueued, Message
 
 PAGE = 1000
 """How many messages of a stream share a transaction."""
@@ -171,6 +171,8 @@ class Dispatcher:
         :raises MessageNotFound: no message has this id.
         :raises TransitionRefused: it is under way, sent or settled otherwise.
         """
+        from dispatcher.ledger import By
+
         by = By(actor=f"application:{getpass.getuser()}", reason=reason, now=self._services.clock.now())
         self._services.books.cancel(as_id(id), by)
         return self._services.books.message(as_id(id))
@@ -186,11 +188,13 @@ class Dispatcher:
         :raises InvalidMessage: it cannot be opened, or a field of it is wrong; nothing was written.
         :raises IdempotencyConflict: its key belongs to other content; nothing was written.
         """
+        from dispatcher.broker import unseal
+
         services = self._services
         id_, request = unseal(sealed, key=services.settings.enqueue_key.get_secret_value())
         now = services.clock.now()
         checked = check_message(request, id=id_, now=now, intake=services.intake)
-        enqueued = services.books.enqueue([checked], source="broker")
+        enqueued = services.outbox.enqueue([checked], source="broker")
         services.bell.ring()
         return _receipt(enqueued[0])
 
@@ -228,10 +232,12 @@ class Dispatcher:
     def _enqueue(self, messages: list[NewMessage], session: Session | None) -> list[Enqueued]:
         services = self._services
         if session is None:
-            enqueued = services.books.enqueue(messages, source=self._source)
+            enqueued = services.outbox.enqueue(messages, source=self._source)
             services.bell.ring()
         else:
-            enqueued = services.books.enqueue_within(session, messages, source=self._source)
+            from dispatcher.ledger import after_commit
+
+            enqueued = services.outbox.enqueue_within(session, messages, source=self._source)
             after_commit(session, services.bell.ring)
         return enqueued
 

@@ -12,7 +12,7 @@ from celery import Celery, bootsteps, signals
 from celery.beat import EmbeddedService, Scheduler
 from celery.exceptions import SecurityWarning
 
-from dispatcher.broker.app import BEAT_LIFE_SECONDS, CLOCK, DISPATCH, ENQUEUE, TICK
+from dispatcher.broker.queues import BEAT_LIFE_SECONDS, CLOCK, DISPATCH, ENQUEUE, TICK
 
 _BEAT_SECONDS = 1.0
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import Connection, case, insert, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -216,6 +215,8 @@ def _copy(connection: Connection, entries: Sequence[Entry], lanes: dict[str, int
         lines.append(
             f"{entry.id}\t{entry.recipient}\t{body}\t{gift}\t{key}\t{entry.fingerprint}\t{lanes[entry.zones]}\t{same}\n"
         )
+    import psycopg  # a SQLite ledger needs no driver
+
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     statement = f"COPY dispatcher_messages ({_COPIED}) FROM STDIN"
     try:

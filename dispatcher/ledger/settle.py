@@ -19,9 +19,8 @@ from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger import minutes
 from dispatcher.ledger.operations import reopen_campaigns
-from dispatcher.ledger.scripts import as_json, load
+from dispatcher.ledger.scripts import as_json, as_text, load
 from dispatcher.ledger.tables import LONGEST_ERROR, AttemptRow, MessageRow
-from dispatcher.ledger.types import as_text
 
 _SETTLE = load("settle")
 

@@ -47,12 +47,3 @@ class Identifier(TypeDecorator[UUID]):
 
     def process_result_value(self, value: UUID | str | None, dialect: Dialect) -> UUID | None:
         return UUID(value) if isinstance(value, str) else value
-
-
-def as_text(moment: datetime | None) -> str | None:
-    """Write a moment as the SQLite column holds it; PostgreSQL reads the same text with ``+00`` behind it.
-
-    >>> as_text(datetime(2026, 11, 24, 9, 0, 0, 5, tzinfo=UTC))
-    '2026-11-24 09:00:00.000005'
-    """
-    return None if moment is None else moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]

@@ -503,7 +503,7 @@ def test_two_who_settle_the_same_spool_at_once_settle_it_once(
 
 
 def test_fifty_rings_from_two_at_once_are_one_task(redis: Redis, valkey: str) -> None:
-    bells = [CeleryBell(Redis.from_url(valkey), make_ringing_app(valkey)) for _ in range(2)]
+    bells = [CeleryBell(Redis.from_url(valkey)) for _ in range(2)]
     assert at_once(*(lambda bell=bell: [bell.ring() for _ in range(25)] for bell in bells)) == [[True] * 25] * 2
     assert redis.llen(QUEUE) == 1
 

@@ -17,7 +17,7 @@ import pytest
 
 from dispatcher import Sms
 from dispatcher.broker import make_ringing_app
-from dispatcher.broker.app import BEAT_LIFE_SECONDS, CLOCK, TICK
+from dispatcher.broker.queues import BEAT_LIFE_SECONDS, CLOCK, TICK
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.state import State
 from dispatcher.meter import Unmeasured
