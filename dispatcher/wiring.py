@@ -172,10 +172,10 @@ class Services:
     @cached_property
     def tokens(self) -> SharedTokenSource:
         """The shared access token."""
-        from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
-
         settings = self.settings
         require_api(settings)
+        from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
+
         credentials = Credentials(
             token_url=settings.api_base_url + settings.token_path,
             client_id=settings.client_id,

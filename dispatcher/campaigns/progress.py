@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.forecast import finish_at
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.domain.window import parse_window
 from dispatcher.ledger import Campaign, CampaignBooks, FailureGroup
 

@@ -16,12 +16,13 @@ from dispatcher.campaigns.layout import lay_out
 from dispatcher.campaigns.progress import Progress, read_many, read_progress
 from dispatcher.campaigns.source import Recipients, Source, open_source
 from dispatcher.campaigns.survey import Tally
-from dispatcher.domain.campaign import DEFAULT_LIFE, CampaignState, Terms, Wanted, check_campaign
+from dispatcher.domain.campaign import DEFAULT_LIFE, Terms, Wanted, check_campaign
 from dispatcher.domain.errors import BrokerUnavailable, CampaignNotFound, InvalidCampaign
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import DEFAULT_LIFE as MESSAGE_LIFE
 from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate
+from dispatcher.domain.state import CampaignState
 from dispatcher.ledger import By, Campaign, CampaignBooks, Delivery
 from dispatcher.ports import Bell, Clock, Limiter
 

@@ -17,8 +17,7 @@ from dispatcher.campaigns.progress import Progress
 from dispatcher.cli import screen, shown
 from dispatcher.cli.when import at, in_words, roughly
 from dispatcher.domain.budget import in_units
-from dispatcher.domain.campaign import CampaignState
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import Campaign
 
 _STYLES = {

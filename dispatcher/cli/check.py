@@ -21,9 +21,9 @@ def check(as_json: AsJson = False, without_api: WithoutApi = False) -> None:
     code is 1 if anything is at fault.
     """
     from dispatcher.cli import checkup, links, screen
-    from dispatcher.telemetry import configure_logs
+    from dispatcher.telemetry import silence_logs
 
-    configure_logs("CRITICAL")
+    silence_logs()
     steps = links.walk_all(without_api=without_api)
     faults = sum(step.mark is checkup.Mark.FAULT for step in steps)
     warnings = sum(step.mark is checkup.Mark.WARNING for step in steps)

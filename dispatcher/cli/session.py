@@ -34,12 +34,15 @@ def open_ledger() -> Iterator[Services]:
 def open_services() -> Iterator[Services]:
     """Give the services; none of them has been reached yet."""
     from dispatcher.settings import load_settings
-    from dispatcher.telemetry import configure_logs
+    from dispatcher.telemetry import configure_logs, silence_logs
     from dispatcher.wiring import Services
 
     settings = load_settings()
     # A command says itself what went wrong; only who debugs wants to hear it twice.
-    configure_logs("DEBUG" if settings.log_level == "DEBUG" else "CRITICAL")
+    if settings.log_level == "DEBUG":
+        configure_logs("DEBUG")
+    else:
+        silence_logs()
     services = Services(settings)
     try:
         yield services

@@ -1,4 +1,4 @@
-"""Campaigns: what one is made of, the states it goes through, and the checks before anything is loaded."""
+"""Campaigns: what one is made of, and the checks before anything is loaded."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
-from types import MappingProxyType
 from typing import TypedDict, TypeVar
 
 from dispatcher.domain.budget import Budget, parse_budget
@@ -25,41 +23,6 @@ RECIPIENT = "recipient"
 GIFT_FIELDS = ("sku", "amount", "currency", "note")
 
 _T = TypeVar("_T")
-
-
-class CampaignState(StrEnum):
-    """Where a campaign stands. The values are the ledger's column values."""
-
-    DRAFT = "draft"
-    """It is being loaded, or waits for its start."""
-    SCHEDULED = "scheduled"
-    RUNNING = "running"
-    PAUSED = "paused"
-    FINISHED = "finished"
-    """Nothing of it is queued or under way; a retry sets it running again."""
-    CANCELLED = "cancelled"
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will be sent by itself.
-
-        >>> CampaignState.PAUSED.over, CampaignState.CANCELLED.over
-        (False, True)
-        """
-        return self in (CampaignState.FINISHED, CampaignState.CANCELLED)
-
-
-CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = MappingProxyType(
-    {
-        CampaignState.DRAFT: frozenset({CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.CANCELLED}),
-        CampaignState.SCHEDULED: frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLED}),
-        CampaignState.RUNNING: frozenset({CampaignState.PAUSED, CampaignState.FINISHED, CampaignState.CANCELLED}),
-        CampaignState.PAUSED: frozenset({CampaignState.RUNNING, CampaignState.SCHEDULED, CampaignState.CANCELLED}),
-        CampaignState.FINISHED: frozenset({CampaignState.RUNNING}),
-        CampaignState.CANCELLED: frozenset(),
-    }
-)
-"""The only moves. Every UPDATE of a campaign names the states it comes from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

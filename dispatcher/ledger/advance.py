@@ -11,9 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, select, update
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel, Priority
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.domain.window import SendWindow, parse_window
 from dispatcher.ledger.campaigns import resumed
 from dispatcher.ledger.engine import reading, transaction

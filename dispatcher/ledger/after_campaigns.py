@@ -10,10 +10,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select, update
 
 from dispatcher.domain.attempt import Trigger
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import CampaignRefused
 from dispatcher.domain.recipient import REDACTED, Recipient
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.campaigns import Campaign, reopen
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import given_up, guarded

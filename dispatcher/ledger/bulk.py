@@ -16,12 +16,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
 
 from dispatcher.domain.attempt import Trigger
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import OperationNotFound, OperationRefused
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.operation import Deed, Pace, Stage
 from dispatcher.domain.query import parse_query
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import called_off, given_up, given_up_of, guarded
 from dispatcher.ledger.operations import By, audit, audit_each, queued_again

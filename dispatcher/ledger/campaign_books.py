@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from dispatcher.domain.campaign import CampaignState, Terms
+from dispatcher.domain.campaign import Terms
 from dispatcher.domain.message import Channel
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import after_campaigns, campaigns, counts, loading, suppressions
 from dispatcher.ledger.after_campaigns import Delivery, FailureGroup
 from dispatcher.ledger.campaigns import Campaign

@@ -10,9 +10,10 @@ from uuid import UUID
 from sqlalchemy import Connection, case, delete, func, select, update
 
 from dispatcher.domain.budget import Budget, parse_budget
-from dispatcher.domain.campaign import CampaignState, Terms
+from dispatcher.domain.campaign import Terms
 from dispatcher.domain.errors import CampaignConflict, CampaignNotFound, CampaignRefused
 from dispatcher.domain.message import Channel
+from dispatcher.domain.state import CampaignState
 from dispatcher.ledger.counts import Counts, kept
 from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.tables import CampaignRow, LaneRow

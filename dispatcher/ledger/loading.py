@@ -12,10 +12,9 @@ from uuid import UUID
 from sqlalchemy import Connection, case, insert, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import CampaignRefused, InvalidCampaign
 from dispatcher.domain.message import Priority
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.advance import next_interval
 from dispatcher.ledger.campaigns import Campaign
 from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow

@@ -13,12 +13,11 @@ from uuid import UUID
 from sqlalchemy import Connection, case, delete, exists, insert, or_, select, update
 
 from dispatcher.domain.attempt import Trigger
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import MessageNotFound, TransitionRefused
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.recipient import Recipient
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.counts import recount_again
 from dispatcher.ledger.tables import LONGEST_ERROR, AuditRow, CampaignRow, GiftGuardRow, MessageRow
 

@@ -21,7 +21,7 @@ from starlette.responses import RedirectResponse, Response
 
 from dispatcher.campaigns import Campaigns, DryRun
 from dispatcher.campaigns.survey import character_name
-from dispatcher.domain.campaign import CampaignState, Wanted
+from dispatcher.domain.campaign import Wanted
 from dispatcher.domain.errors import (
     CampaignConflict,
     CampaignNotFound,
@@ -30,6 +30,7 @@ from dispatcher.domain.errors import (
     InvalidCampaign,
 )
 from dispatcher.domain.message import Channel
+from dispatcher.domain.state import CampaignState
 from dispatcher.ledger import Campaign
 from dispatcher.logs import get_logger
 from dispatcher.web import charts, forms, views

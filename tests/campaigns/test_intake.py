@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 
 from dispatcher.campaigns import Campaigns
 from dispatcher.campaigns.check import Invalid
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import (
     CampaignConflict,
     CampaignNotFound,
@@ -21,7 +20,7 @@ from dispatcher.domain.errors import (
     LedgerUnavailable,
 )
 from dispatcher.domain.message import Channel, Priority
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import Books, By, CampaignBooks, Filter, Message
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import campaigns_on, numbers, rows, write

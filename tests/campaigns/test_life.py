@@ -12,12 +12,11 @@ from sqlalchemy import Engine, update
 
 from dispatcher.campaigns import Campaigns
 from dispatcher.campaigns.check import Invalid
-from dispatcher.domain.campaign import CAMPAIGN_TRANSITIONS, CampaignState
 from dispatcher.domain.errors import CampaignNotFound, CampaignRefused, InvalidCampaign
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.segments import Encoding
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CAMPAIGN_TRANSITIONS, CampaignState, State
 from dispatcher.inspection import tell
 from dispatcher.ledger import Books, By, Filter, SqlLedger
 from dispatcher.ledger.engine import transaction

@@ -26,13 +26,12 @@ from dispatcher import Sms
 from dispatcher.broker import CeleryBell, make_ringing_app
 from dispatcher.campaigns import Campaigns
 from dispatcher.domain.attempt import Claimed
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import IdempotencyConflict, TransitionRefused
 from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.domain.operation import Deed, Pace, Stage
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.query import parse_query
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.engine import Settling, Spool, Tick
 from dispatcher.ledger import (
     Books,

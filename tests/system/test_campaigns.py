@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import By, Campaign, CampaignBooks, Filter, Resolution
 from dispatcher.sandbox import JournalEntry
 from tests.campaigns.making import numbers

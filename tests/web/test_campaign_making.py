@@ -20,9 +20,9 @@ import pytest
 import requests
 
 from dispatcher.campaigns import Campaigns
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import CampaignRefused, InvalidCampaign, LedgerUnavailable
 from dispatcher.domain.message import Channel
+from dispatcher.domain.state import CampaignState
 from dispatcher.ledger import By, Campaign, CampaignBooks
 from dispatcher.web import campaign_making
 from dispatcher.web.uploads import Uploads
