@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dispatcher.broker import Stop, Work, make_app, register, run_clock, run_worker
 from dispatcher.client import Dispatcher
 from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, SettingsError
-from dispatcher.ledger import By, require_head
 from dispatcher.logs import get_logger
+from dispatcher.preflight import Role, check_installation
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
 from dispatcher.wiring import Services, require_api, spool_folder
 
 if TYPE_CHECKING:
+    from dispatcher.broker import Stop
     from dispatcher.telemetry.metrics import Metrics  # its library is an extra
 
 log = get_logger(__name__)
@@ -30,10 +28,14 @@ def serve_worker(settings: Settings) -> int:
     """Run a worker until SIGTERM, and return its exit code.
 
     :raises SettingsError: the API's address or credentials are missing, or the port for metrics is taken.
+    :raises InstallationError: a package that the settings need is missing or cannot be loaded.
     :raises LedgerUnavailable: the ledger cannot be reached.
     :raises LedgerOutdated: the ledger is not at the migration head; a worker never migrates by itself.
     """
     require_api(settings)
+    check_installation(settings, Role.WORKER)
+    from dispatcher.broker import Stop, Work, make_app, register, run_worker
+
     process = _prepare(settings, _worker_metrics(settings))
     stop = Stop()
     app = make_app(settings.redis_url.get_secret_value(), time_limit=_longest_pump(settings).total_seconds())
@@ -49,6 +51,9 @@ def serve_worker(settings: Settings) -> int:
 
 def serve_clock(settings: Settings) -> int:
     """Run the clock until SIGTERM, and return its exit code; raises as ``serve_worker`` does."""
+    check_installation(settings, Role.CLOCK)
+    from dispatcher.broker import Work, make_app, register, run_clock
+
     process = _prepare(settings, _clock_metrics(settings))
     app = make_app(settings.redis_url.get_secret_value(), time_limit=60)
     register(app, Work(dispatch=process.tick, enqueue=process.enqueue, tick=process.tick))
@@ -100,10 +105,14 @@ class _Process:
         except (InvalidMessage, IdempotencyConflict, SettingsError) as refused:
             log.error("enqueue_refused", reason=str(refused))
             now = services.clock.now()
+            from dispatcher.ledger import By
+
             services.books.note_refusal("broker", By(actor="broker", reason=str(refused), now=now))
 
 
 def _prepare(settings: Settings, metrics: Metrics | None) -> _Process:
+    from dispatcher.ledger import require_head
+
     configure_logs(settings.log_level)
     services = Services(settings)
     try:
@@ -118,8 +127,8 @@ def _prepare(settings: Settings, metrics: Metrics | None) -> _Process:
 def _worker_metrics(settings: Settings) -> Metrics | None:
     if settings.metrics_port == 0:
         return None
-    with _told_what_to_install():
-        from dispatcher.telemetry.metrics import worker_metrics
+    from dispatcher.telemetry.metrics import worker_metrics
+
     return worker_metrics(
         host=settings.metrics_host,
         port=settings.metrics_port,
@@ -131,19 +140,9 @@ def _worker_metrics(settings: Settings) -> Metrics | None:
 def _clock_metrics(settings: Settings) -> Metrics | None:
     if settings.metrics_port == 0:
         return None
-    with _told_what_to_install():
-        from dispatcher.telemetry.metrics import clock_metrics
+    from dispatcher.telemetry.metrics import clock_metrics
+
     return clock_metrics(host=settings.metrics_host, port=settings.metrics_port)
-
-
-@contextmanager
-def _told_what_to_install() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as missing:
-        raise SettingsError(
-            f"DISPATCHER_METRICS_PORT: metrics need {missing.name}: pip install 'dispatcher[metrics]', or give 0"
-        ) from None
 
 
 def _ready(settings: Settings, kind: str) -> None:

