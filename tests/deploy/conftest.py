@@ -16,21 +16,21 @@ import pytest
 from redis import Redis, RedisError
 
 from tests.deploy import composed, dockerfile
-from tests.deploy.image import Image, build
+from tests.deploy.image import Image, Installed, install
 from tests.servers import free_port
 
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """Return the package as built and installed for an image, once for all tests."""
-    return build(tmp_path_factory.mktemp("image"))
+    return install(tmp_path_factory.mktemp("image"))
 
 
 @dataclass(slots=True, kw_only=True)
 class Containers:
     """Services of the compose file as processes; what they call each other by is replaced by where it is here."""
 
-    image: Image
+    image: Installed
     folder: Path
     places: dict[str, str] = field(default_factory=dict)
     """What to replace in environment, commands and health checks, and by what."""
