@@ -6,6 +6,7 @@ import gc
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from dispatcher.broker.pulse import Pulse
 from dispatcher.client import Dispatcher
 from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, SettingsError
 from dispatcher.logs import get_logger
@@ -36,7 +37,8 @@ def serve_worker(settings: Settings) -> int:
     check_installation(settings, Role.WORKER)
     from dispatcher.broker import Stop, Work, make_app, register, run_worker
 
-    process = _prepare(settings, _worker_metrics(settings))
+    pulse = Pulse()
+    process = _prepare(settings, _worker_metrics(settings, pulse))
     stop = Stop()
     app = make_app(settings.redis_url.get_secret_value(), time_limit=_longest_pump(settings).total_seconds())
     register(app, Work(dispatch=lambda: process.pump(stop), enqueue=process.enqueue, tick=process.tick))
@@ -44,6 +46,7 @@ def serve_worker(settings: Settings) -> int:
         app,
         processes=settings.processes,
         stop=stop,
+        pulse=pulse,
         on_ready=lambda: _ready(settings, "worker"),
         in_child=process.start,
     )
@@ -54,11 +57,17 @@ def serve_clock(settings: Settings) -> int:
     check_installation(settings, Role.CLOCK)
     from dispatcher.broker import Work, make_app, register, run_clock
 
-    process = _prepare(settings, _clock_metrics(settings))
+    pulse = Pulse()
+    process = _prepare(settings, _clock_metrics(settings, pulse))
+
+    def tick(late: timedelta = timedelta(0)) -> None:
+        pulse.beat()
+        process.tick(late)
+
     app = make_app(settings.redis_url.get_secret_value(), time_limit=60)
-    register(app, Work(dispatch=process.tick, enqueue=process.enqueue, tick=process.tick))
+    register(app, Work(dispatch=tick, enqueue=process.enqueue, tick=tick))
     process.start(_FIRST)
-    return run_clock(app, on_ready=lambda: log.info("clock_ready"))
+    return run_clock(app, pulse=pulse, on_ready=lambda: log.info("clock_ready"))
 
 
 class _Process:
@@ -124,9 +133,10 @@ def _prepare(settings: Settings, metrics: Metrics | None) -> _Process:
     return _Process(settings, metrics)
 
 
-def _worker_metrics(settings: Settings) -> Metrics | None:
+def _worker_metrics(settings: Settings, pulse: Pulse) -> Metrics | None:
     if settings.metrics_port == 0:
         return None
+    from dispatcher.readiness import readiness_once
     from dispatcher.telemetry.metrics import worker_metrics
 
     return worker_metrics(
@@ -134,15 +144,23 @@ def _worker_metrics(settings: Settings) -> Metrics | None:
         port=settings.metrics_port,
         concurrency=settings.concurrency,
         spool=spool_folder(settings),
+        stuck=lambda: pulse.stuck,
+        ready=lambda: readiness_once(settings),
     )
 
 
-def _clock_metrics(settings: Settings) -> Metrics | None:
+def _clock_metrics(settings: Settings, pulse: Pulse) -> Metrics | None:
     if settings.metrics_port == 0:
         return None
+    from dispatcher.readiness import readiness_once
     from dispatcher.telemetry.metrics import clock_metrics
 
-    return clock_metrics(host=settings.metrics_host, port=settings.metrics_port)
+    return clock_metrics(
+        host=settings.metrics_host,
+        port=settings.metrics_port,
+        stuck=lambda: pulse.stuck,
+        ready=lambda: readiness_once(settings),
+    )
 
 
 def _ready(settings: Settings, kind: str) -> None:

@@ -9,9 +9,7 @@ import typer
 from dispatcher.cli.exits import Exit
 from dispatcher.cli.options import AsJson
 
-WithoutApi = Annotated[
-    bool, typer.Option("--without-api", help="Leave out what calls the API: for a container's health check.")
-]
+WithoutApi = Annotated[bool, typer.Option("--without-api", help="Leave out what calls the API.")]
 
 
 def check(as_json: AsJson = False, without_api: WithoutApi = False) -> None:

@@ -23,5 +23,11 @@ def build(folder: Path, *, target: str = "dispatcher", python: Path = SYSTEM_PYT
     for line in stage.all("RUN"):
         for place, substitute in places.items():
             line = line.replace(place, substitute)  # noqa: PLW2901
-        run("/bin/sh", "-euc", line, folder=context, variables={**stage.variables, "PATH": f"{base / 'bin'}:/usr/bin:/bin"})
+        run(
+            "/bin/sh",
+            "-euc",
+            line,
+            folder=context,
+            variables={**stage.variables, "PATH": f"{base / 'bin'}:/usr/bin:/bin"},
+        )
     return Installed(programs=folder / "opt" / "bin")

@@ -70,7 +70,17 @@ def test_the_lower_bound_of_aiohttp_holds(begin: Begin, lowest: Installed) -> No
 
 def test_the_lowest_environment_is_upgraded_to_the_newest(begin: Begin, tmp_path: Path) -> None:
     installed = environments.with_uv(tmp_path / "venv", "--resolution", "lowest-direct", the_wheel())
-    run(UV, "pip", "install", "--quiet", "--no-config", "--python", installed.program("python"), "--upgrade", build_wheel())
+    run(
+        UV,
+        "pip",
+        "install",
+        "--quiet",
+        "--no-config",
+        "--python",
+        installed.program("python"),
+        "--upgrade",
+        build_wheel(),
+    )
     run(UV, "pip", "check", "--quiet", "--no-config", "--python", installed.program("python"))
     take(begin(installed))
 

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -33,6 +34,7 @@ from tests.telemetry.reading import Numbers, scraped
 
 SLOW = pytest.mark.slow
 TEXT = "the parcel is under the third flowerpot"
+WELL: dict[str, Any] = {"stuck": lambda: False, "ready": lambda: {}}
 
 
 def serving(system: System, *command: str, **settings: str) -> int:
@@ -234,14 +236,23 @@ def test_without_metrics_the_meter_counts_nothing_and_the_library_is_not_loaded(
     assert done.stdout == "False\n"
 
 
-def test_health_is_whether_a_process_lives(tmp_path: Path) -> None:
-    port = free_port()
-    metrics = worker_metrics(host="127.0.0.1", port=port, concurrency=1, spool=tmp_path)
+def test_health_is_whether_a_process_lives_and_the_main_loop_turns(tmp_path: Path) -> None:
+    port, stuck, found = free_port(), False, {"ledger": "ok", "redis": "ok"}
+    metrics = worker_metrics(
+        host="127.0.0.1", port=port, concurrency=1, spool=tmp_path, stuck=lambda: stuck, ready=lambda: found
+    )
     metrics.endpoint.start()
     try:
         assert _status(port, "/healthz") == 503
         metrics.meter(0)
         assert _status(port, "/healthz") == 200
+        stuck = True
+        assert _status(port, "/healthz") == 503
+        stuck = False
+        assert _status(port, "/readyz") == 200
+        found["redis"] = "cannot be reached"
+        assert _status(port, "/readyz") == 503
+        assert _status(port, "/healthz") == 200, "a restart would not bring Redis back"
         assert _status(port, "/") == 404
         assert _status(port, "/metrics?x=1") == 200
     finally:
@@ -250,7 +261,7 @@ def test_health_is_whether_a_process_lives(tmp_path: Path) -> None:
 
 def test_the_spool_is_weighed(tmp_path: Path) -> None:
     port = free_port()
-    metrics = worker_metrics(host="127.0.0.1", port=port, concurrency=1, spool=tmp_path / "spool")
+    metrics = worker_metrics(host="127.0.0.1", port=port, concurrency=1, spool=tmp_path / "spool", **WELL)
     metrics.endpoint.start()
     try:
         assert scraped(port).of("dispatcher_worker_spool_bytes", kind="waiting") == 0
@@ -267,7 +278,7 @@ def test_the_spool_is_weighed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "::ffff:192.0.2.1"])
 def test_an_address_that_is_not_ours_is_refused_in_one_sentence(tmp_path: Path, host: str) -> None:
     with pytest.raises(SettingsError, match=r"^DISPATCHER_METRICS_PORT: .* cannot be listened on"):
-        worker_metrics(host=host, port=free_port(), concurrency=1, spool=tmp_path)
+        worker_metrics(host=host, port=free_port(), concurrency=1, spool=tmp_path, **WELL)
 
 
 @SLOW
