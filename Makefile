@@ -57,6 +57,7 @@ check: $(STAMP) ## Format, lint, types, import contracts, tests: what CI runs
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/deptry dispatcher migrations
 	@$(MAKE) --no-print-directory test
 
 format: $(STAMP) ## Put the code in its form

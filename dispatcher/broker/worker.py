@@ -72,8 +72,7 @@ def run_clock(app: Celery, *, pulse: Pulse, on_ready: Callable[[], object]) -> i
 
     The beats have a queue and a process of their own, so that no pump, however busy, can make the clock late.
 
-    :param pulse: to be kept by the task that each beat asks for: a clock that never beats is stuck, however well its loop
-        turns.
+    :param pulse: to be kept by the task that each beat asks for: a clock whose loop turns and never beats is stuck.
     """
     app.conf.beat_schedule = {
         # A beat that waited for so long is not worth doing: the next ones are behind it.

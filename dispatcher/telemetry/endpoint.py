@@ -1,4 +1,4 @@
-"""A worker's or clock's HTTP server, on a thread: `/metrics` for Prometheus, `/healthz` and `/readyz` for orchestrators."""
+"""The HTTP server of a worker or clock: `/metrics` for Prometheus, `/healthz` and `/readyz` for orchestrators."""
 
 from __future__ import annotations
 

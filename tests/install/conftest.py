@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from dispatcher.ledger import make_engine
 from dispatcher.sandbox import SandboxSettings, running_sandbox
-from tests.conftest import Postgres
 from tests.deploy.image import Installed
 from tests.install.journey import Journey
+from tests.ledgers import Postgres
 
 Begin = Callable[..., Journey]
 """Begin the journey of an installation: ``begin(installed, ledger_url=…, DISPATCHER_…=…)``."""

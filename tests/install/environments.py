@@ -1,4 +1,4 @@
-"""Virtual environments as users make them, from the built wheel: with pip, or with uv where only the outcome matters."""
+"""Virtual environments as users make them, from the built wheel: with pip, or with uv where its outcome is the same."""
 
 from __future__ import annotations
 

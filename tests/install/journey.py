@@ -142,7 +142,7 @@ def take(journey: Journey, *, metrics: bool = False, pages: bool = False) -> Non
     served += [f"http://127.0.0.1:{ports['web']}"] if pages else []
     for url in served:
         for path in ("/healthz", "/readyz", "/metrics"):
-            assert answers(url + path) == 200, url + path  # noqa: PLR2004
+            assert answers(url + path) == 200, url + path
     assert journey.stop_all() == dict.fromkeys(("worker", "clock", *(["web"] if pages else [])), 0)
 
 

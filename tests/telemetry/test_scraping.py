@@ -34,7 +34,7 @@ from tests.telemetry.reading import Numbers, scraped
 
 SLOW = pytest.mark.slow
 TEXT = "the parcel is under the third flowerpot"
-WELL: dict[str, Any] = {"stuck": lambda: False, "ready": lambda: {}}
+WELL: dict[str, Any] = {"stuck": lambda: False, "ready": dict}
 
 
 def serving(system: System, *command: str, **settings: str) -> int:
