@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -173,14 +174,14 @@ class Dispatcher:
         """
         from dispatcher.ledger import By
 
-        by = By(actor=f"application:{getpass.getuser()}", reason=reason, now=self._services.clock.now())
+        by = By(actor=acting_as("application"), reason=reason, now=self._services.clock.now())
         self._services.books.cancel(as_id(id), by)
         return self._services.books.message(as_id(id))
 
     @property
     def campaigns(self) -> Campaigns:
         """Bursts: ``create``, ``dry_run``, ``start``, ``pause``, ``resume``, ``cancel``, ``progress`` and more."""
-        return self._services.campaigns(f"application:{getpass.getuser()}")
+        return self._services.campaigns(acting_as("application"))
 
     def enqueue_sealed(self, sealed: str) -> Receipt:
         """Enqueue a message that came sealed through the broker, once however often it comes.
@@ -251,6 +252,18 @@ def as_id(value: UUID | str) -> UUID:
         return value if isinstance(value, UUID) else UUID(value)
     except ValueError:
         raise MessageNotFound(repr(value)) from None
+
+
+def acting_as(what: str) -> str:
+    """Return who acts, for the audit trail: ``application:mona``, or ``cli:uid 10001`` where that user has no name."""
+    try:
+        user = getpass.getuser()
+    except (
+        KeyError,
+        OSError,
+    ):  # a container may run under an id that no passwd file has; which error depends on Python
+        user = f"uid {os.getuid()}"
+    return f"{what}:{user}"[:100]
 
 
 def _pages(messages: Iterable[Sms | Gift], size: int) -> Iterator[list[Sms | Gift]]:

@@ -22,8 +22,21 @@ EMBEDDED_FILE = "embedded.env"
 """Where ``dispatcher up`` leaves the addresses of what it started, under HOME, for other terminals to find."""
 
 
-def _default_home() -> Path:
-    return Path(os.environ.get("DISPATCHER_HOME") or Path.home() / ".dispatcher")
+def default_home() -> Path:
+    """Return the folder of embedded data and spool where none is given.
+
+    :raises SettingsError: the user has no home directory, as in a container that runs under a bare user id.
+    """
+    given = os.environ.get("DISPATCHER_HOME")
+    if given:
+        return Path(given)
+    try:
+        return Path.home() / ".dispatcher"
+    except RuntimeError:
+        raise SettingsError(
+            f"DISPATCHER_HOME: not set, and the user with id {os.getuid()} has no home directory; "
+            "set it to a folder that this user may write to"
+        ) from None
 
 
 class Settings(BaseSettings):
@@ -33,7 +46,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, allow_inf_nan=False
     )
 
-    home: Path = Field(default_factory=_default_home, description="Folder where embedded data and the spool live.")
+    home: Path = Field(default_factory=default_home, description="Folder where embedded data and the spool live.")
     ledger_url: SecretStr = Field(
         default=SecretStr(""),
         description="SQLAlchemy URL of the ledger: postgresql+psycopg://… in production; default SQLite under HOME.",
@@ -118,6 +131,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, NAME_FILE, .env, and what `dispatcher up` left."""
         return init_settings, env_settings, _NamedFiles(settings_cls), dotenv_settings, _Embedded(settings_cls)
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _is_a_folder(cls, value: Any) -> Any:
+        return default_home() if value == "" else value  # `DISPATCHER_HOME=` is not the current folder
 
     @field_validator("sms_rate", "gift_rate")
     @classmethod
@@ -253,7 +271,10 @@ class _Embedded(PydanticBaseSettingsSource):
         return self._values.get(PREFIX + field_name.upper()), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        self._values = read_embedded(_default_home())
+        try:
+            self._values = read_embedded(default_home())
+        except SettingsError:  # the field's default reports it, unless a home is given
+            self._values = {}
         return _given(self)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 import dispatcher
 from dispatcher import Dispatcher, Gift, IdempotencyConflict, Sms
 from dispatcher.broker import seal
+from dispatcher.client import acting_as
 from dispatcher.domain.errors import (
     InvalidMessage,
     LedgerUnavailable,
@@ -228,3 +231,16 @@ def test_importing_the_package_is_cheap() -> None:
     code = "import sys, dispatcher; print([m for m in ('celery', 'sqlalchemy', 'redis') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("missing", [KeyError("uid not found"), OSError("No username set in the environment")])
+def test_a_user_without_a_name_acts_under_its_id(monkeypatch: pytest.MonkeyPatch, missing: Exception) -> None:
+    assert acting_as("application") == f"application:{getpass.getuser()}"
+
+    def unknown() -> str:
+        raise missing
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    assert acting_as("application") == f"application:uid {os.getuid()}"
+    monkeypatch.setattr("getpass.getuser", lambda: "x" * 200)
+    assert len(acting_as("cli")) == 100, "as long as the audit trail holds"

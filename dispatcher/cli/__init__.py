@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 _RARELY = 20_000
@@ -20,6 +21,9 @@ def main() -> None:
             # A terminal that knows no "•" shows a question mark; it is no reason to fail.
             stream.reconfigure(errors="replace")
     gc.set_threshold(_RARELY)
+    if os.getpid() == 1:
+        # The kernel drops a signal to a container's first process that has no handler: the container would be killed.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         from dispatcher.cli.app import app
 

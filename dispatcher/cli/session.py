@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -59,7 +57,9 @@ def by(services: Services, reason: str | None) -> By:
 
 def actor() -> str:
     """Name who types, for the audit trail."""
-    return f"cli:{_user()}"[:100]
+    from dispatcher.client import acting_as
+
+    return acting_as("cli")
 
 
 def stated(reason: str) -> str:
@@ -70,10 +70,3 @@ def stated(reason: str) -> str:
     if not reason.strip():
         raise WrongUsage("--reason: is empty; say why in a few words, it is kept in the audit trail")
     return reason.strip()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"  # a container's user may have no name

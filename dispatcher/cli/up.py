@@ -140,7 +140,7 @@ def _tell_ready(paper: Console, stack: Stack, *, took: float) -> None:
     paper.print(screen.headline(f"\nDispatcher is up after {took:.1f} s. Ctrl-C stops it.\n"))
     paper.print(screen.facts(rows, indent=1))
     paper.print("\nIn another terminal:\n")
-    if plan.home.path != Path.home() / ".dispatcher":
+    if _short(plan.home.path) != "~/.dispatcher":
         paper.print(f"  export DISPATCHER_HOME={shlex.quote(str(plan.home.path))}", soft_wrap=True)
     for command in _TO_TRY:
         paper.print(f"  {command}", soft_wrap=True)
@@ -166,5 +166,5 @@ def _own(started: bool, kind: str, url: str) -> str:
 def _short(path: Path) -> str:
     try:
         return f"~/{path.relative_to(Path.home())}"
-    except ValueError:
+    except (ValueError, RuntimeError):  # it is elsewhere, or this user has no home
         return str(path)

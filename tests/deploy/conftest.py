@@ -38,7 +38,7 @@ class Containers:
     """What the operator has in the shell or in .env."""
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
-    """Where each service's `/healthz` is; in a container each has the same port to itself."""
+    """Where each service's health is asked for; a container has the port of the compose file to itself."""
 
     def start(self, name: str, *more: str) -> subprocess.Popen[bytes]:
         """Start a service as it is written, with arguments that only this machine needs."""
@@ -59,11 +59,10 @@ class Containers:
     def health_command(self, name: str) -> list[str]:
         health = composed.services()[name].health
         assert health is not None
-        given = composed.services()[name].environment.get("DISPATCHER_METRICS_PORT")
-        return [str(self.metrics_port(name)) if word == given else self.here(word) for word in health]
+        return [str(self.port(name)) if word.isdigit() else self.here(word) for word in health]
 
-    def metrics_port(self, name: str) -> int:
-        """Return the port of a worker's or clock's `/metrics`, `/healthz` and `/readyz`."""
+    def port(self, name: str) -> int:
+        """Return the port that a service's health is asked for on."""
         return self.ports.setdefault(name, free_port())
 
     def healthy(self, name: str) -> bool:
@@ -99,7 +98,7 @@ class Containers:
         found = {key: self.shell.get(key) if value is None else self.here(value) for key, value in given.items()}
         own = {"DISPATCHER_HOME": str(self.home(name))}
         if "DISPATCHER_METRICS_PORT" in found:
-            own |= {"DISPATCHER_METRICS_PORT": str(self.metrics_port(name)), "DISPATCHER_METRICS_HOST": "127.0.0.1"}
+            own |= {"DISPATCHER_METRICS_PORT": str(self.port(name)), "DISPATCHER_METRICS_HOST": "127.0.0.1"}
         return {**{key: value for key, value in found.items() if value is not None}, **own}
 
     def here(self, text: str) -> str:
@@ -140,8 +139,8 @@ class Containers:
 
     def start_sandbox(self) -> str:
         """Start the compose file's sandbox, on a free port; return its address."""
-        port = free_port()
-        self.places |= {"0.0.0.0": "127.0.0.1", "8025": str(port)}
+        port = self.port("sandbox")
+        self.places |= {"0.0.0.0": "127.0.0.1"}
         self.start("sandbox", "--port", str(port))
         self.wait_until("sandbox", lambda: _listens(port))
         return f"http://127.0.0.1:{port}"

@@ -220,7 +220,7 @@ def _give_secrets(containers: Containers, *, ledger: str) -> None:
 
 def _unready(containers: Containers, name: str) -> dict[str, str]:
     """Return what `/readyz` says is wrong, by what a service depends on."""
-    said = requests.get(f"http://127.0.0.1:{containers.metrics_port(name)}/readyz", timeout=15)
+    said = requests.get(f"http://127.0.0.1:{containers.port(name)}/readyz", timeout=15)
     found = {part: wrong for part, wrong in said.json().items() if wrong != "ok"}
     assert said.status_code == (503 if found else 200)
     return found

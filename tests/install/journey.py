@@ -38,7 +38,7 @@ class Journey:
 
     def every_help(self) -> dict[str, tuple[int, str]]:
         """Return the exit code and the output of each command's `--help`, by the command."""
-        run = self.installed.run(["python", "-I", str(EVERY_HELP)], {}, self.folder, timeout=60)
+        run = self.installed.run(["python", "-P", str(EVERY_HELP)], {}, self.folder, timeout=60)
         assert run.returncode == 0, run.stdout + run.stderr
         return {path: (code, said) for path, (code, said) in json.loads(run.stdout).items()}
 
