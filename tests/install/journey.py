@@ -143,7 +143,8 @@ def take(journey: Journey, *, metrics: bool = False, pages: bool = False) -> Non
     for url in served:
         for path in ("/healthz", "/readyz", "/metrics"):
             assert answers(url + path) == 200, url + path
-    assert journey.stop_all() == dict.fromkeys(("worker", "clock", *(["web"] if pages else [])), 0)
+    ended = journey.stop_all()
+    assert ended == dict.fromkeys(("worker", "clock", *(["web"] if pages else [])), 0), ended
 
 
 def warnings(checked: dict[str, object]) -> set[str]:

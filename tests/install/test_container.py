@@ -108,7 +108,9 @@ def test_without_a_home_it_asks_for_one_in_one_sentence(container: Sealed, comma
 
 def test_a_home_in_the_settings_is_enough(container: Sealed, begin: Begin) -> None:
     (container.home / ".env").write_text(f"DISPATCHER_HOME={container.home}\n")
-    ended = container.run(["dispatcher", "migrate"], {"DISPATCHER_HOME": ""}, container.home)
+    ended = container.run(
+        ["env", "-u", "DISPATCHER_HOME", container.program("dispatcher"), "migrate"], {}, container.home
+    )
     assert ended.returncode == 0, ended.stderr
     assert (container.home / "ledger.db").exists()
 
