@@ -11,6 +11,8 @@ help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is not: make install PYTHON=python3.12" >&2; exit 1; }
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
@@ -82,24 +84,23 @@ $(TOOLS)/.installed:
 	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9' 'uv>=0.9'
 	@touch $@
 
-# The images' Python and its wheels. Hashes are those of all files of a release, so one file holds for both machines.
-IMAGE_PYTHON := $(shell sed -n 's/^ARG PYTHON_VERSION=//p' Dockerfile)
+# For every Python that the package supports and every machine: what only some need has a marker, and hashes are those of
+# all files of a release.
+OLDEST_PYTHON := $(shell sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 RESOLVE = $(TOOLS)/bin/uv pip compile --quiet --no-config --upgrade --generate-hashes --no-header \
-	--annotation-style line --only-binary :all: --python-version $(IMAGE_PYTHON)
+	--annotation-style line --only-binary :all: --universal --python-version $(OLDEST_PYTHON)
 BUILT_WITH = 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 INSTALLED := pyproject.toml --extra aiohttp --extra metrics --extra web
 
 lock: $(TOOLS)/.installed ## Pin the newest releases that the images may install, with their hashes
-	@$(TOOLS)/bin/python -c $(BUILT_WITH) | $(RESOLVE) --python-platform x86_64-unknown-linux-gnu \
+	@$(TOOLS)/bin/python -c $(BUILT_WITH) | $(RESOLVE) \
 		-o requirements/build.lock - >/dev/null
-	@$(RESOLVE) --python-platform x86_64-unknown-linux-gnu $(INSTALLED) -o requirements/dispatcher.lock >/dev/null
+	@$(RESOLVE) $(INSTALLED) -o requirements/dispatcher.lock >/dev/null
 	@# What the sandbox's image has beyond that, agreed with it.
-	@$(RESOLVE) --python-platform x86_64-unknown-linux-gnu pyproject.toml --extra embedded \
+	@$(RESOLVE) pyproject.toml --extra embedded \
 		--constraints requirements/dispatcher.lock -o $(TOOLS)/sandbox.lock >/dev/null \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements/dispatcher.lock)
 	@sed '/^$$/,$$d' $(TOOLS)/sandbox.lock >requirements/sandbox.lock
-	@$(RESOLVE) --python-platform aarch64-unknown-linux-gnu $(INSTALLED) -o $(TOOLS)/aarch64.lock >/dev/null
-	@cmp requirements/dispatcher.lock $(TOOLS)/aarch64.lock || { echo "aarch64 would need other packages"; exit 1; }
 	@grep -c '==' requirements/*.lock
 
 AUDIT_SERVICE ?= pypi

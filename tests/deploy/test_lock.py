@@ -23,7 +23,7 @@ LOCKS = {"dispatcher": ("dispatcher",), "sandbox": ("dispatcher", "sandbox"), "b
 """The files that it installs one after the other; the last is what the packages' wheel is built with."""
 IN_THE_IMAGE = {"python_version": "3.13", "python_full_version": "3.13.0", "sys_platform": "linux", "extra": ""}
 ENTRY = re.compile(
-    r"^(?P<name>[a-z0-9-]+)==(?P<version>[\w.]+)(?P<hashes>( \\\n    --hash=sha256:[0-9a-f]{64})+)\n"
+    r"^(?P<name>[a-z0-9-]+)==(?P<version>[\w.]+)( ; [\w.<>=!' ]+)?(?P<hashes>( \\\n    --hash=sha256:[0-9a-f]{64})+)\n"
     r"(    # via [\w ,.()\-]+\n)?",
     re.MULTILINE,
 )

@@ -15,6 +15,9 @@ from tests.install.environments import SYSTEM_PYTHON
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 """As the classifiers of pyproject.toml say; a version joins them once these tests have run on it."""
+AWAITED = ("3.14",)
+"""Versions that all dependencies are ready for, and that these tests have not run on yet."""
+TOO_OLD = ("3.10", "3.9")
 
 
 @cache
