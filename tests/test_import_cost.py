@@ -28,6 +28,22 @@ try:
 except SystemExit as ended:
     assert not ended.code, ended.code
 """
+THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from dispatcher import Dispatcher, Sms
+
+start = Barrier(16)
+
+def first(dispatcher, number):
+    start.wait()
+    if number % 2:
+        return dispatcher.send_sms("+61491570006", f"Your code is {number}").id
+    return dispatcher.message(dispatcher.send_many([Sms(recipient="+61491570006", body=f"Your code is {number}")])[0].id).id
+
+with Dispatcher.from_env() as dispatcher, ThreadPoolExecutor(16) as pool:
+    assert len(set(pool.map(lambda number: first(dispatcher, number), range(16)))) == 16
+"""
 UNAVOIDABLE = "import sqlalchemy.dialects.sqlite, pydantic_settings, redis, phonenumbers"
 """The libraries of an enqueue: what they alone cost tells how fast this machine is now."""
 
@@ -102,6 +118,10 @@ def test_a_command_loads_no_part_of_the_others(
     assert loaded.offenders(UNWANTED[words[0]]) == []
 
 
+def test_threads_may_enqueue_first_at_the_same_moment(environment: dict[str, str], tmp_path: Path) -> None:
+    assert "dispatcher.ledger.books" in loaded_by(THREADS, tmp_path, environment).importers
+
+
 def test_an_offender_is_named_with_its_importers(environment: dict[str, str], tmp_path: Path) -> None:
     loaded = loaded_by(f"{ENQUEUE}\nimport dispatcher.gateway, rich", tmp_path, environment)
     found = loaded.offenders(["dispatcher.gateway", "rich"])
@@ -111,6 +131,7 @@ def test_an_offender_is_named_with_its_importers(environment: dict[str, str], tm
     ]
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("redis_is_there", [True, False], ids=["rung", "unheard"])
 def test_the_first_enqueue_takes_350_ms_and_60_mb_at_the_most(
     environment: dict[str, str], tmp_path: Path, valkey: str, redis_is_there: bool
@@ -122,6 +143,7 @@ def test_the_first_enqueue_takes_350_ms_and_60_mb_at_the_most(
     assert enqueue.cpu <= 0.350 or enqueue.cpu <= 1.6 * _here(UNAVOIDABLE, tmp_path)
 
 
+@pytest.mark.timed
 def test_a_status_takes_500_ms_at_the_most(environment: dict[str, str], tmp_path: Path, valkey: str) -> None:
     environment["DISPATCHER_REDIS_URL"] = valkey
     status = least_cost(COMMAND.format(words=["status"]), tmp_path, environment, enough=0.500)
