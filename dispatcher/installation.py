@@ -85,7 +85,7 @@ def loading(needed_by: str) -> Iterator[None]:
 
 
 def explain(error: ImportError | OSError, *, needed_by: str) -> str:
-    """Say what is missing or broken, and which command helps."""
+    """Name the missing or broken part and the command that helps."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _missing(error.name, needed_by)
     reason = str(error).strip().partition("\n")[0].rstrip(".")

@@ -45,7 +45,7 @@ with Dispatcher.from_env() as dispatcher, ThreadPoolExecutor(16) as pool:
     assert len(set(pool.map(lambda number: first(dispatcher, number), range(16)))) == 16
 """
 UNAVOIDABLE = "import sqlalchemy.dialects.sqlite, pydantic_settings, redis, phonenumbers"
-"""The libraries of an enqueue: what they alone cost tells how fast this machine is now."""
+"""The libraries of an enqueue: their cost alone shows how fast this machine is at the moment."""
 
 OTHERS_WORK = (
     *(
