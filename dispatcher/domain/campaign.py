@@ -104,7 +104,7 @@ class Wanted(TypedDict, total=False):
     expires_at: datetime | None
     """Aware; nothing of it is sent afterwards. 30 days after its start if left out."""
     window: str | None
-    """``09:00-20:00``, ``Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU``; without a zone in the
+    """``09:00-20:00``, ``Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU-NSW``; without a zone in the
     recipient's own."""
     rate: str | None
     """Its own ceiling, ``50/s``; it never exceeds the channel's."""
