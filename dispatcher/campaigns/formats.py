@@ -61,18 +61,29 @@ _ZIP_PARTS: tuple[tuple[str, str, str], ...] = (
     ("Index.zip", "an Apple Numbers or Pages document", "export it as CSV (File, Export To, CSV) in Numbers"),
 )
 _WRITTEN: tuple[tuple[re.Pattern[str], str, str], ...] = (
-    (re.compile(r'<\?mso-application|<\?xml.*urn:schemas-microsoft-com:office:spreadsheet', re.S), "an Excel workbook (XML)", _AS_CSV),
+    (
+        re.compile(r"<\?mso-application|<\?xml.*urn:schemas-microsoft-com:office:spreadsheet", re.S),
+        "an Excel workbook (XML)",
+        _AS_CSV,
+    ),
     (re.compile(r"<\?xml.*office:document", re.S), "a flat OpenDocument file", _AS_CSV),
     (
-        re.compile(r"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body|table|meta|style)\b", re.S),
+        re.compile(
+            r"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body|table|meta|style)\b", re.S
+        ),
         "an HTML page, whatever its name ends in",
-        "open it in a spreadsheet, " + _AS_CSV,
+        f"open it in a spreadsheet, {_AS_CSV}",
     ),
     (re.compile(r"<\?xml|<!doctype"), "an XML file", _EXPORT),
-    (re.compile(r"mime-version:|content-type:\s*multipart/"), "a web archive (.mht) or an e-mail", f"open it, {_AS_CSV}"),
+    (
+        re.compile(r"mime-version:|content-type:\s*multipart/"),
+        "a web archive (.mht) or an e-mail",
+        f"open it, {_AS_CSV}",
+    ),
     (re.compile(r'\[?\s*\{\s*(?:"|\})|\[\s*(?:"|\[|\])'), "JSON", "write it as CSV, or give its rows from Python"),
     (re.compile(r"begin:vcard"), "a vCard file of contacts", "export the contacts as CSV"),
-)  # fmt: skip
+)
+"""Formats that are text, by how they begin, in lower case."""
 
 
 def other_format(path: Path) -> str | None:

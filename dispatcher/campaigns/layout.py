@@ -27,6 +27,8 @@ class Layout:
     """The text of an SMS or the note of a gift."""
     gift: Mapping[str, int]
     """Of ``sku``, ``amount``, ``currency`` and ``note``, those that each row says for itself."""
+    sent: tuple[tuple[str, int], ...]
+    """The columns, by their own names, whose cells recipients get to see."""
 
 
 def lay_out(columns: Sequence[str], terms: Terms) -> Layout:
@@ -35,11 +37,16 @@ def lay_out(columns: Sequence[str], terms: Terms) -> Layout:
     :raises InvalidCampaign: a column is missing, or two columns are alike; which ones there are.
     """
     named = _Columns.of(columns, terms.columns)
+    recipient, text = named.recipient(), _text(terms, named)
+    gift = _gift(terms, named) if terms.channel is Channel.GIFT else {}
+    sent = {named.place(name) for name in (terms.template.fields if terms.template else ())}
+    sent |= {place for name, place in gift.items() if name in ("sku", "note")}
     return Layout(
         width=len(columns),
-        recipient=named.recipient(),
-        text=_text(terms, named),
-        gift=_gift(terms, named) if terms.channel is Channel.GIFT else {},
+        recipient=recipient,
+        text=text,
+        gift=gift,
+        sent=tuple((columns[place], place) for place in sorted(sent)),
     )
 
 
@@ -87,7 +94,11 @@ class _Columns:
         if len(places) > 1:
             alike = _listed([f"{self.names[place]!r} (column {place + 1})" for place in places])
             equal = len({self.names[place] for place in places}) < len(places)
-            how = "give them different names" if equal else f"say which is meant, e.g. --map {self._example(places, name)}"
+            how = (
+                "give them different names"
+                if equal
+                else f"say which is meant, e.g. --map {self._example(places, name)}"
+            )
             every = "both" if len(places) == 2 else "all"
             raise InvalidCampaign("file", f"columns {alike} are {every} {name}; {how}")
         return places[0]
@@ -120,7 +131,9 @@ def _mapped(names: Sequence[str], column: str) -> list[int]:
     """Return the places of the column that a mapping means: by its name, else by the field that it fills."""
     wanted = unicodedata.normalize("NFC", column.strip())
     exact = [place for place, name in enumerate(names) if unicodedata.normalize("NFC", name) == wanted]
-    found = exact or [place for place, name in enumerate(names) if name and field_name(name) == field_name(column) != ""]
+    found = exact or [
+        place for place, name in enumerate(names) if name and field_name(name) == field_name(column) != ""
+    ]
     if not found:
         raise InvalidCampaign("map", f"there is no column {column!r}; {_these(names)}")
     return found

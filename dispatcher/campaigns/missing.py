@@ -7,10 +7,12 @@ from decimal import Decimal
 from numbers import Integral, Real
 
 PLACEHOLDERS = frozenset(
-    "null (null) <null> [null] nil none <none> (none) undefined nan -nan +nan nat na <na> n/a #n/a n.a. #n/a! inf -inf "
-    "infinity \\n #ref! #value! #name? #div/0! #num! #null! #spill! #calc! #field! #getting_data #error! #blocked! "
-    "#unknown! #busy! err:502 err:504 err:508 err:522 #### true false unknown (blank) (empty) [object~object] - -- \u2013 \u2014 ? "
-    "wahr falsch vrai faux #nv #bezug! #wert! #nom? #valeur! 1900-01-00 0000-00-00".replace("~", "\u00a0").split()
+    (
+        "null (null) <null> [null] nil none <none> (none) undefined nan -nan +nan nat na <na> n/a #n/a n.a. #n/a! \\n "
+        "inf -inf infinity #ref! #value! #name? #div/0! #num! #null! #spill! #calc! #field! #getting_data #error! "
+        "#blocked! #unknown! #busy! #nv #bezug! #wert! #nom? #valeur! err:502 err:504 err:508 err:522 true false "
+        "unknown (blank) (empty) - -- \u2013 \u2014 ? 1900-01-00 0000-00-00"
+    ).split()
 ) | {"[object object]"}
 """What databases, spreadsheets and languages write where a value is missing or a formula failed, in lower case.
 

@@ -69,7 +69,7 @@ class Table:
                 while len(cells) > width and is_blank(cells[-1]):
                     cells.pop()
                 if len(cells) < width:
-                    cells += [""] * (width - len(cells))
+                    cells.extend([""] * (width - len(cells)))
                 yield line, cells
 
 

@@ -16,6 +16,7 @@ from dispatcher.campaigns.layout import lay_out
 from dispatcher.campaigns.progress import Progress, read_many, read_progress
 from dispatcher.campaigns.source import Recipients, Source, open_source
 from dispatcher.campaigns.survey import Tally
+from dispatcher.campaigns.warnings import text_warnings, window_warnings
 from dispatcher.domain.campaign import DEFAULT_LIFE, CampaignState, Terms, Wanted, check_campaign
 from dispatcher.domain.errors import BrokerUnavailable, CampaignNotFound, InvalidCampaign
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
@@ -34,7 +35,9 @@ class Created:
     duplicate: bool
     """The same call made it before; nothing was loaded again."""
     tally: Tally | None
-    """What the file came to; None for a duplicate."""
+    """The file's counts; None for a duplicate."""
+    warnings: tuple[str, ...] = ()
+    """Sentences about texts that are sent but hardly meant; those of the dry run."""
 
     @property
     def id(self) -> UUID:
@@ -57,6 +60,8 @@ class Campaigns:
     max_attempts: int
     region: str | None
     actor: str
+    normalize: bool = True
+    """Whether texts are put into Unicode's composed form."""
 
     def create(
         self,
@@ -90,9 +95,10 @@ class Campaigns:
         campaign, new = self._make(source, terms)
         if campaign.loaded_at is not None:
             return Created(campaign=campaign, duplicate=not new, tally=None)
-        intake = Intake(books=self.books, clock=self.clock, max_attempts=self.max_attempts)
+        intake = Intake(books=self.books, clock=self.clock, max_attempts=self.max_attempts, normalize=self.normalize)
         campaign, tally = intake.take_in(source, terms, campaign, on_progress=on_progress, on_invalid=on_invalid)
-        return Created(campaign=campaign, duplicate=False, tally=tally)
+        warnings = (*text_warnings(source, terms, tally), *window_warnings(terms, tally))
+        return Created(campaign=campaign, duplicate=False, tally=tally, warnings=warnings)
 
     def dry_run(
         self,
@@ -113,7 +119,16 @@ class Campaigns:
         source = open_source(recipients, encoding=encoding, delimiter=delimiter)
         rates = Rates(configured=self.rates[terms.channel], effective=self._effective(terms.channel))
         now = self.clock.now()
-        return dry_run(source, terms, self.books, rates, now=now, on_progress=on_progress, on_invalid=on_invalid)
+        return dry_run(
+            source,
+            terms,
+            self.books,
+            rates,
+            now=now,
+            normalize=self.normalize,
+            on_progress=on_progress,
+            on_invalid=on_invalid,
+        )
 
     def start(self, campaign: UUID | str, *, at: datetime | None = None, reason: str | None = None) -> Campaign:
         """Start a draft or a scheduled campaign, now or at a moment to come.

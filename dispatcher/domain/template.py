@@ -125,8 +125,8 @@ def field_name(column: str) -> str:
     Letters (with their marks), digits and ``_`` of any script count; what is between them is one ``_``. Upper and lower
     case, composed and decomposed, full and half width are the same. A name of pictographs alone is these.
 
-    >>> field_name(" First name "), field_name("Gr\u00f6\u00dfe (cm)"), field_name("\u0928\u093e\u092e"), field_name("\U0001f381")
-    ('first_name', 'gr\u00f6sse_cm', '\u0928\u093e\u092e', '\U0001f381')
+    >>> [field_name(name) for name in (" First name ", "Gr\u00f6\u00dfe (cm)", "\u0928\u093e\u092e", "\U0001f381")]
+    ['first_name', 'gr\u00f6sse_cm', '\u0928\u093e\u092e', '\U0001f381']
     """
     folded = unicodedata.normalize("NFKC", without_hidden(column)).translate(_DOTLESS).casefold()
     folded = unicodedata.normalize("NFKC", folded)

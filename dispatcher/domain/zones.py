@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import lru_cache
 from itertools import combinations
 from types import MappingProxyType
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 from phonenumbers.phonenumberutil import PhoneNumberType, is_number_type_geographical
@@ -28,9 +29,15 @@ _PEOPLE: Mapping[str, Mapping[str, int]] = MappingProxyType(
         "351": {"Europe/Lisbon": 981, "Atlantic/Azores": 19},
         "593": {"America/Guayaquil": 998, "Pacific/Galapagos": 2},
         "61": {
-            **{"Australia/Sydney": 606, "Australia/Brisbane": 206, "Australia/Perth": 112, "Australia/Adelaide": 68},
-            **{"Australia/Darwin": 8, "Australia/Eucla": 0, "Australia/Lord_Howe": 0},
-            **{"Indian/Christmas": 0, "Indian/Cocos": 0},
+            "Australia/Sydney": 606,
+            "Australia/Brisbane": 206,
+            "Australia/Perth": 112,
+            "Australia/Adelaide": 68,
+            "Australia/Darwin": 8,
+            "Australia/Eucla": 0,
+            "Australia/Lord_Howe": 0,
+            "Indian/Christmas": 0,
+            "Indian/Cocos": 0,
         },
         "62": {"Asia/Jakarta": 824, "Asia/Makassar": 145, "Asia/Jayapura": 31},
         "64": {"Pacific/Auckland": 999, "Pacific/Chatham": 1},
@@ -38,9 +45,17 @@ _PEOPLE: Mapping[str, Mapping[str, int]] = MappingProxyType(
         "689": {"Pacific/Tahiti": 982, "Pacific/Marquesas": 13, "Pacific/Gambier": 5},
         "691": {"Pacific/Truk": 493, "Pacific/Ponape": 314, "Pacific/Kosrae": 193},
         "7": {
-            **{"Europe/Moscow": 635, "Asia/Yekaterinburg": 135, "Asia/Krasnoyarsk": 84, "Europe/Samara": 59},
-            **{"Asia/Vladivostok": 24, "Asia/Irkutsk": 22, "Asia/Yakutsk": 16, "Asia/Omsk": 11},
-            **{"Europe/Kaliningrad": 6, "Asia/Sakhalin": 5, "Asia/Kamchatka": 3},
+            "Europe/Moscow": 635,
+            "Asia/Yekaterinburg": 135,
+            "Asia/Krasnoyarsk": 84,
+            "Europe/Samara": 59,
+            "Asia/Vladivostok": 24,
+            "Asia/Irkutsk": 22,
+            "Asia/Yakutsk": 16,
+            "Asia/Omsk": 11,
+            "Europe/Kaliningrad": 6,
+            "Asia/Sakhalin": 5,
+            "Asia/Kamchatka": 3,
         },
         "77": {"Asia/Almaty": 1000},
         "976": {"Asia/Ulaanbaatar": 919, "Asia/Hovd": 81},
@@ -89,6 +104,11 @@ def share_of(zones: tuple[str, ...], some: tuple[str, ...]) -> float:
     """Return which share of the people of a range's zones live in some of them; 0 where that is unknown."""
     shares = _shares().get(zones, {})
     return sum(shares.get(zone, 0) for zone in some) / 1000
+
+
+def by_clock(zones: Iterable[str], moment: datetime) -> list[str]:
+    """Return zones in the order of their clocks at a moment, the western first."""
+    return sorted(zones, key=lambda zone: (moment.astimezone(ZoneInfo(zone)).utcoffset(), zone))
 
 
 @lru_cache(maxsize=100_000)
