@@ -173,7 +173,7 @@ def test_the_report_tells_all_that_the_command_line_tells(money: Site) -> None:
     [
         (None, "is missing; choose one"),
         (b"", "is empty; give one with a header"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00\xff", "line 1: byte 0x89 is not UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\xff", "is a PNG image, not CSV; export"),
         (b"recipient\n\x00\x00\n", "line 2 holds a NUL"),
         (b"recipient,first_name\n", "has a header and no row"),
         (b"+61491570006\n+61491570007\n", "has no header"),

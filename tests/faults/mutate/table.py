@@ -300,7 +300,7 @@ MUTATIONS = [
         breaks="a late answer does not wake its campaign",
         file=f"{_LEDGER}/settle.py",
         function="_settle_once_each",
-        old="reopen_campaigns(connection, again)",
+        old="reopen(connection, campaigns_of(again))",
         new="pass",
         test="tests/ledger/test_campaign_claims.py",
     ),
