@@ -62,7 +62,7 @@ _ZIP_PARTS: tuple[tuple[str, str, str], ...] = (
 )
 _WRITTEN: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
-        re.compile(r"<\?mso-application|<\?xml.*urn:schemas-microsoft-com:office:spreadsheet", re.S),
+        re.compile(r"<\?xml.*(?:progid=\W?excel|urn:schemas-microsoft-com:office:spreadsheet)", re.S),
         "an Excel workbook (XML)",
         _AS_CSV,
     ),

@@ -23,6 +23,8 @@ from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import DEFAULT_LIFE as MESSAGE_LIFE
 from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate
+from dispatcher.domain.window import parse_window
+from dispatcher.domain.words import at as written
 from dispatcher.ledger import By, Campaign, CampaignBooks, Delivery
 from dispatcher.ports import Bell, Clock, Limiter
 
@@ -143,6 +145,8 @@ class Campaigns:
             raise InvalidCampaign(
                 "starts_at", f"its messages expire before, at {found.expires_at:%Y-%m-%d %H:%M:%S %Z}; make it anew"
             )
+        if found.send_window is not None and found.expires_at is not None:
+            self._require_opening(found, at or now)
         started = self.books.start(found.id, self._by(reason), at=at)
         self.bell.ring()
         return started
@@ -197,6 +201,16 @@ class Campaigns:
     def deliveries(self, campaign: UUID | str) -> Iterator[Delivery]:
         """Yield who got it, who did not, and why, by number."""
         return self.books.deliveries(self.books.find(campaign).id)
+
+    def _require_opening(self, campaign: Campaign, start: datetime) -> None:
+        """Refuse a start after which the send window opens for no recipient before the messages expire."""
+        window, end = parse_window(campaign.send_window or ""), campaign.expires_at or start + DEFAULT_LIFE
+        lanes = self.books.lanes(campaign.id)
+        if lanes and not any(window.interval(start, tuple(zones.split()), before=end) for zones in lanes):
+            raise InvalidCampaign(
+                "starts_at",
+                f"its window, {window}, is never open between then and {written(end)}, when its messages expire",
+            )
 
     def _begun(self, name: str) -> bool:
         try:

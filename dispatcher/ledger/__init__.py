@@ -6,6 +6,7 @@ from dispatcher.ledger.bulk import Operation
 from dispatcher.ledger.campaign_books import CampaignBooks
 from dispatcher.ledger.campaigns import Campaign
 from dispatcher.ledger.clock import LedgerClock
+from dispatcher.ledger.closed import Closed
 from dispatcher.ledger.engine import make_engine, wal_is_safe
 from dispatcher.ledger.enqueue import Enqueued
 from dispatcher.ledger.failures import Forecast, Group
@@ -31,6 +32,7 @@ __all__ = [
     "Campaign",
     "CampaignBooks",
     "CampaignHold",
+    "Closed",
     "Delivery",
     "Enqueued",
     "Entry",

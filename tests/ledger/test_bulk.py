@@ -304,7 +304,8 @@ def test_a_step_that_waited_for_a_cancellation_changes_nothing(
 ) -> None:
     """The step chose its messages before; by the time that it may change them the campaign is cancelled and swept."""
     die(engine, clock, 5)
-    operation, cancelled = begin(desk, clock), []
+    operation = begin(desk, clock)
+    cancelled: list[bool] = []
 
     def after_choosing(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         chosen = statement.startswith("SELECT") and "FROM dispatcher_messages" in statement and "LIMIT" in statement
