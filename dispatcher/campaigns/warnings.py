@@ -20,7 +20,8 @@ def text_warnings(source: Source, terms: Terms, tally: Tally) -> Iterator[str]:
     if terms.template is not None:
         for text in literal_fields(terms.template, source.columns):
             name = text.strip("{}[]<>%*|#\u00ab\u00bb\uff5b\uff5d ").partition("|")[0].strip()
-            yield f"{text} is sent literally; a column is written {{{name}}}, with one pair of braces"
+            written = f"{{{text}}}" if text.startswith("{") else text
+            yield f"{written} is sent literally, as {text}; to send the cell of a column write {{{name}}}"
     columns: dict[str, Counter[str]] = {}
     for (column, cell), count in tally.placeholders.items():
         columns.setdefault(column, Counter())[cell] += count
