@@ -1,4 +1,4 @@
-"""Names files that are not CSV by their content, whatever their names end in, and says how to get a CSV from each."""
+"""Names the format of files that are not CSV by their content, and says how to get a CSV from each."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _WRITTEN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         re.compile(
             r"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body|table|meta|style)\b", re.S
         ),
-        "an HTML page, whatever its name ends in",
+        "an HTML page",
         f"open it in a spreadsheet, {_AS_CSV}",
     ),
     (re.compile(r"<\?xml|<!doctype"), "an XML file", _EXPORT),
@@ -87,7 +87,7 @@ _WRITTEN: tuple[tuple[re.Pattern[str], str, str], ...] = (
 
 
 def other_format(path: Path) -> str | None:
-    """Return what a file is and what to do, if its content is of a known format that is not CSV.
+    """Return the format of a file and how to get a CSV from it; None if it may be CSV.
 
     :raises OSError: the file cannot be read.
     """
@@ -120,7 +120,7 @@ def _for_archive(path: Path, advice: str) -> str:
 
 
 def _zip(path: Path, begin: bytes) -> tuple[str, str]:
-    """Look into a ZIP archive: office documents are ones too. One that is cut off still begins with some names."""
+    """Distinguish office documents from ZIP archives by their members. A truncated file still begins with some names."""
     try:
         with ZipFile(path) as archive:
             names = archive.namelist()
@@ -140,7 +140,7 @@ def _shown(name: str) -> str:
 
 
 def _ole(path: Path) -> tuple[str, str]:
-    """Look for the names of the streams in a compound file of Microsoft's, which Office used until 2007."""
+    """Search a compound file, the format of Office until 2007, for the names of its streams."""
     with path.open("rb") as file:
         found = _streams(iter(lambda: file.read(1 << 20), b""))
     for stream, name, advice in _OLE_STREAMS:

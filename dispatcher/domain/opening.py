@@ -16,7 +16,7 @@ class Opening:
     zones: tuple[str, ...]
     """Empty where the window names its own zone."""
     left_out: tuple[str, ...]
-    """Zones that the number may be in all the same: the window is never open in all of them at once."""
+    """Zones that the number may be in all the same: the window is never open in every zone at once."""
     opens_at: datetime
     closes_at: datetime
 
@@ -24,8 +24,7 @@ class Opening:
 def first_opening(window: SendWindow, zones: tuple[str, ...], *, start: datetime, end: datetime) -> Opening | None:
     """Return the first opening that begins in a span; None if there is none.
 
-    Where a number may be in several zones, the window has to be open in all of them. If it never is in that span, some
-    zones are left out: as few people as possible, one in eight at most.
+    Where a number may be in several zones, the window has to be open in each. If it never is in that span, some zones are left out: as few people as possible, one in eight at most.
 
     :param zones: all that a number may be in; ignored if the window names its own.
     :param start: aware, when sending may begin.

@@ -1,4 +1,4 @@
-"""In which time zones a number may be: what a send window in the recipient's own zone is applied to."""
+"""The time zones that a number may be in, for send windows in the recipient's own zone."""
 
 from __future__ import annotations
 
