@@ -120,7 +120,7 @@ def _for_archive(path: Path, advice: str) -> str:
 
 
 def _zip(path: Path, begin: bytes) -> tuple[str, str]:
-    """Distinguish office documents from ZIP archives by their members. A truncated file still begins with some names."""
+    """Distinguish office documents from other archives by their members; a truncated file begins with some names."""
     try:
         with ZipFile(path) as archive:
             names = archive.namelist()

@@ -188,10 +188,10 @@ def _header(path: Path, encoding: str) -> str:
     header = ""
     with _text(path, encoding) as text:
         while line := text.readline(MAX_FIELD):
-            header = f"{header}{line}" if header.strip("\r\n") else line.removeprefix("\ufeff")
+            header = line.removeprefix("\ufeff") if is_blank(header) else f"{header}{line}"
             if _OLD_SEPARATOR.match(header) and not _SEPARATOR.match(header):
                 header = ""
-            if header.strip("\r\n") and (header.count('"') % 2 == 0 or len(header) > MAX_FIELD):
+            if not is_blank(header) and (header.count('"') % 2 == 0 or len(header) > MAX_FIELD):
                 break
     return header
 

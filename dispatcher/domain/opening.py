@@ -24,7 +24,8 @@ class Opening:
 def first_opening(window: SendWindow, zones: tuple[str, ...], *, start: datetime, end: datetime) -> Opening | None:
     """Return the first opening that begins in a span; None if there is none.
 
-    Where a number may be in several zones, the window has to be open in each. If it never is in that span, some zones are left out: as few people as possible, one in eight at most.
+    Where a number may be in several zones, the window has to be open in each. If it never is in that span, some zones
+    are left out: as few people as possible, and no more than one in eight.
 
     :param zones: all that a number may be in; ignored if the window names its own.
     :param start: aware, when sending may begin.

@@ -1,4 +1,4 @@
-"""Files that are no CSV: named by their content, whatever they are called, with what to do."""
+"""Files that are no CSV: named by their content, with how to get a CSV."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ SPREADSHEET = "application/vnd.oasis.opendocument.spreadsheet"
         (b"{\\rtf1\\ansi", "is an RTF document"),
         (b"\x89PNG\r\n\x1a\n" + bytes(20), "is a PNG image"),
         (b"PAR1\x15\x04" + bytes(20), "is a Parquet file"),
-        (b"\xef\xbb\xbf\n <!DOCTYPE html><table>", "is an HTML page, whatever its name ends in"),
+        (b"\xef\xbb\xbf\n <!DOCTYPE html><table>", "is an HTML page"),
         ("\ufeff<html><body><table>".encode("utf-16-le"), "is an HTML page"),
         (b"<table border=1><tr><td>recipient", "is an HTML page"),
         (b'<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n<x>', "is an Excel workbook (XML)"),

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from dispatcher.campaigns.layout import Layout, lay_out, places_of
-from dispatcher.domain.campaign import check_campaign
+from dispatcher.domain.campaign import Wanted, check_campaign
 from dispatcher.domain.errors import InvalidCampaign
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def laid_out(*columns: str, **wanted: Any) -> Layout:
-    return lay_out(columns, check_campaign("x", {"template": "hi", **wanted}, now=NOW))
+    return lay_out(columns, check_campaign("x", cast("Wanted", {"template": "hi"} | wanted), now=NOW))
 
 
 @pytest.mark.parametrize(
