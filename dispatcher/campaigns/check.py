@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from dispatcher.campaigns.layout import Layout
-from dispatcher.campaigns.missing import LONGEST_PLACEHOLDER, is_placeholder
+from dispatcher.campaigns.missing import is_placeholder
 from dispatcher.domain.campaign import RECIPIENT, Terms
 from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint
@@ -144,11 +144,11 @@ class Check:
         )
 
     def _placeholders(self, cells: Sequence[str]) -> tuple[tuple[str, str], ...]:
-        return tuple(
-            (column, cells[place].strip())
-            for column, place in self.layout.sent
-            if len(cells[place]) <= LONGEST_PLACEHOLDER and is_placeholder(cells[place])
-        )
+        found: tuple[tuple[str, str], ...] = ()
+        for column, place in self.layout.sent:  # a loop, since there are millions of rows and few of them have one
+            if is_placeholder(cells[place]):
+                found = (*found, (column, cells[place].strip()))
+        return found
 
     def _zones(self, recipient: str) -> str:
         """Return the zones by which the window opens for a number, names with blanks between.
