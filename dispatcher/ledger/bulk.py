@@ -219,7 +219,7 @@ def _apply(connection: Connection, operation: Operation, ids: list[UUID], now: d
         changes |= {"discarded_at": now}
     still = [MessageRow.id.in_(ids), given_up(), ~guarded()]
     if operation.kind is Deed.REPLAY:
-        still += [~cancelled(), MessageRow.redacted_at.is_(None)]  # by now; it was so when they were chosen
+        still += [MessageRow.redacted_at.is_(None), ~cancelled()]  # by now; it was so when they were chosen
     changed = update(MessageRow).where(*still).values(changes)
     return list(connection.execute(changed.returning(MessageRow.id)).scalars())
 

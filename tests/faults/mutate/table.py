@@ -305,6 +305,25 @@ MUTATIONS = [
         test="tests/ledger/test_campaign_claims.py",
     ),
     Mutation(
+        promise="1",
+        breaks="a bulk step does not lock the campaigns whose messages it queues again",
+        file=f"{_LEDGER}/bulk.py",
+        function="_change",
+        old="hold(connection, campaigns)",
+        new="pass",
+        test="tests/ledger/test_bulk.py::"
+        "test_a_campaign_that_is_cancelled_while_its_messages_are_queued_again_sends_nothing",
+    ),
+    Mutation(
+        promise="1",
+        breaks="a bulk step queues messages of a campaign that was cancelled after it chose them",
+        file=f"{_LEDGER}/bulk.py",
+        function="_apply",
+        old="MessageRow.redacted_at.is_(None), ~cancelled()",
+        new="MessageRow.redacted_at.is_(None)",
+        test="tests/ledger/test_bulk.py::test_a_step_that_waited_for_a_cancellation_changes_nothing",
+    ),
+    Mutation(
         promise="12",
         breaks="what is in doubt is redacted",
         file=f"{_LEDGER}/retention.py",
