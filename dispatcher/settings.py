@@ -102,6 +102,9 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="Signs the pages' sessions; empty: sessions end when the pages restart."
     )
     region: str = Field(default="", description="Country (ISO 3166) for numbers in national form; empty: E.164 only.")
+    normalize_text: bool = Field(
+        default=True, description="Send texts in Unicode's composed form (NFC); false: exactly as they were written."
+    )
     redact_after: int = Field(
         default=30,
         ge=0,

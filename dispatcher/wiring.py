@@ -116,6 +116,7 @@ class Services:
             rates={Channel.SMS: sms, Channel.GIFT: gift},
             max_attempts=self.settings.max_attempts,
             region=self.settings.region or None,
+            normalize=self.settings.normalize_text,
             actor=actor,
         )
 
@@ -232,7 +233,11 @@ class Services:
     @property
     def intake(self) -> Intake:
         """What every message gets that its caller does not say."""
-        return Intake(max_attempts=self.settings.max_attempts, region=self.settings.region or None)
+        return Intake(
+            max_attempts=self.settings.max_attempts,
+            region=self.settings.region or None,
+            normalize=self.settings.normalize_text,
+        )
 
     def pump(self, stopping: Callable[[], bool] = lambda: False) -> Pump:
         """Build a pump for one slice."""

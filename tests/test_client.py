@@ -215,6 +215,18 @@ def test_a_sealed_message_comes_in_once_however_often_it_is_delivered(client: Di
     assert sum(tally.count for tally in books.tallies()) == 2
 
 
+def test_texts_are_composed_whichever_way_they_come_in(client: Dispatcher) -> None:
+    from uuid import uuid4
+
+    request = Sms(recipient=NUMBER, body="Zoe\u0308")
+    sent = [
+        client.send_sms(NUMBER, "Zoe\u0308"),
+        *client.send_many([request]),
+        client.enqueue_sealed(seal(request, id=uuid4(), key=KEY)),
+    ]
+    assert [client.message(each.id).body for each in sent] == ["Zo\u00eb"] * 3
+
+
 def test_what_is_not_sealed_with_our_key_is_refused(client: Dispatcher) -> None:
     from uuid import uuid4
 

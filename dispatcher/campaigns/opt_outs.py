@@ -46,7 +46,7 @@ def import_opt_outs(
     :param channel: of all rows; if None, what a column ``channel`` says, else SMS.
     :raises InvalidCampaign: no column holds the numbers.
     """
-    places = places_of(source.columns, columns)
+    places = places_of(source.columns, columns, also=("channel", "reason"))
     place, of_channel, of_reason = places[RECIPIENT], places.get("channel"), places.get("reason")
     rows, done = iter(source.rows), Imported()
     while chunk := list(islice(rows, _AT_ONCE)):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +18,7 @@ from dispatcher.domain.identity import MessageId
 from dispatcher.domain.money import parse_amount, parse_currency
 from dispatcher.domain.recipient import Recipient, parse_recipient
 from dispatcher.domain.segments import MAX_PARTS, Segments, segments
+from dispatcher.domain.texts import composed
 
 FARTHEST = timedelta(days=3653)
 """What is due or expires later than this is taken for a slip of the keyboard."""
@@ -116,6 +117,8 @@ class Intake:
     max_attempts: int = 5
     life: timedelta = DEFAULT_LIFE
     region: str | None = None
+    normalize: bool = True
+    """Whether texts are put into Unicode's composed form (NFC)."""
 
 
 def check_message(
@@ -127,6 +130,7 @@ def check_message(
     :param priority: what it gets when the request names none.
     :raises InvalidMessage: the first field that is wrong, and what would be right.
     """
+    request = _composed(request) if intake.normalize else request
     recipient = parse_recipient(request.recipient, region=intake.region)
     due_at, expires_at = _schedule(request.due_at, request.expires_at, now=now, life=intake.life)
     body: str | None
@@ -157,6 +161,17 @@ def check_message(
         max_attempts=intake.max_attempts,
         created_at=now,
     )
+
+
+def _composed(request: Sms | Gift) -> Sms | Gift:
+    """Return a request with its text in composed form, before it is counted, digested and kept."""
+    match request:
+        case Sms(body=str() as text) if text != (body := composed(text)):
+            return replace(request, body=body)
+        case Gift(note=str() as text) if text != (note := composed(text)):
+            return replace(request, note=note)
+        case _:
+            return request
 
 
 def fingerprint(channel: Channel, content: list[str]) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dispatcher.ledger.campaign_books import CampaignBooks
     from dispatcher.ledger.campaigns import Campaign
     from dispatcher.ledger.clock import LedgerClock
+    from dispatcher.ledger.closed import Closed
     from dispatcher.ledger.engine import make_engine, wal_is_safe
     from dispatcher.ledger.enqueue import Enqueued
     from dispatcher.ledger.failures import Forecast, Group
@@ -36,6 +37,7 @@ else:
             "campaign_books": ["CampaignBooks"],
             "campaigns": ["Campaign"],
             "clock": ["LedgerClock"],
+            "closed": ["Closed"],
             "engine": ["make_engine", "wal_is_safe"],
             "enqueue": ["Enqueued"],
             "failures": ["Forecast", "Group"],
@@ -64,6 +66,7 @@ __all__ = [
     "Campaign",
     "CampaignBooks",
     "CampaignHold",
+    "Closed",
     "Delivery",
     "Enqueued",
     "Entry",

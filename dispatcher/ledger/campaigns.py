@@ -247,15 +247,6 @@ def cancel(connection: Connection, campaign: Campaign, by: By) -> None:
     audit(connection, by, "cancel", _subject(campaign))
 
 
-def reopen(connection: Connection, campaign: Campaign) -> None:
-    """Let a finished campaign run again, since some of its messages were queued again."""
-    connection.execute(
-        update(CampaignRow)
-        .where(CampaignRow.id == campaign.id, CampaignRow.state == CampaignState.FINISHED.value)
-        .values(state=CampaignState.RUNNING.value, finished_at=None)
-    )
-
-
 def lanes(connection: Connection, campaign: UUID) -> dict[str, int]:
     """Return the campaign's lanes by their zones."""
     rows = connection.execute(select(LaneRow.zones, LaneRow.lane).where(LaneRow.campaign_id == campaign))

@@ -65,7 +65,7 @@ READINGS = {
         parse_window,
         ValueError,
         st.sampled_from(
-            ["Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU", "9:00-17:30", "sat,sun 22:00-6:00"]
+            ["Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU-NSW", "9:00-17:30", "sat,sun 22:00-6:00"]
         ),
         ("a", " ", "-", ",", "a ", "Mon-", "Mon ", "1:00-", "09:00-17:00 ", "except holidays ", "\t"),
     ),
