@@ -12,11 +12,12 @@ from typing import NamedTuple
 from dispatcher.campaigns.layout import Layout
 from dispatcher.domain.campaign import RECIPIENT, Terms
 from dispatcher.domain.errors import InvalidMessage
-from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint
-from dispatcher.domain.recipient import mask, parse_recipient
+from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint, with_plain_line_ends
+from dispatcher.domain.recipient import mask, read_recipient
 from dispatcher.domain.segments import Segments
 from dispatcher.domain.template import EmptyField
 from dispatcher.domain.window import SendWindow
+from dispatcher.domain.written_number import Form
 from dispatcher.domain.zones import zones_of
 
 _QUOTED = re.compile(r"""^(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+") """)
@@ -31,6 +32,13 @@ class Invalid(NamedTuple):
     """The number, masked."""
     reason: str
     """Without the value, so that rows with the same reason can be counted together."""
+    detail: str = ""
+    """The part that belongs to this row: a place in the value, the form that would be right."""
+
+    @property
+    def sentence(self) -> str:
+        """The reason with its detail."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
 class Candidate(NamedTuple):
@@ -46,6 +54,8 @@ class Candidate(NamedTuple):
     fingerprint: str
     zones: str
     segments: Segments | None
+    form: Form | None
+    """How the number was written, if not in canonical form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,24 +73,25 @@ class Check:
             return Invalid(line, hidden(cell), f"has {len(cells)} cells where the header has {layout.width}")
         number = cells[layout.recipient]
         try:
-            recipient = parse_recipient(number, region=terms.region)
+            recipient, form = read_recipient(number, region=terms.region)
             zones = self._zones(recipient, terms.window)
             text = None if layout.text is None else layout.text.filled(cells)
             if terms.channel is Channel.SMS:
                 assert text is not None  # noqa: S101 - an SMS campaign has a template
+                text = with_plain_line_ends(text)
                 counted = check_body(text)
                 print_ = fingerprint(Channel.SMS, [recipient, text])
-                return Candidate(line, recipient, text, None, None, None, print_, zones, counted)
+                return Candidate(line, recipient, text, None, None, None, print_, zones, counted, form)
             gift = check_gift(self._gift(cells, recipient, text))
         except InvalidMessage as wrong:
-            return Invalid(line, hidden(number), reason_of(wrong))
+            return Invalid(line, hidden(number), reason_of(wrong), wrong.detail)
         except EmptyField as empty:
             return Invalid(line, hidden(number), str(empty))
         amount = str(gift.amount)
         content = {"sku": gift.sku, "amount": amount, "currency": gift.currency, "note": gift.note}
         print_ = fingerprint(Channel.GIFT, [recipient, *content.values()])
         written = json.dumps(content, ensure_ascii=False)
-        return Candidate(line, recipient, None, written, amount, gift.currency, print_, zones, None)
+        return Candidate(line, recipient, None, written, amount, gift.currency, print_, zones, None, form)
 
     def _gift(self, cells: Sequence[str], recipient: str, note: str | None) -> Gift:
         fixed, places = self.terms.gift, self.layout.gift
@@ -115,7 +126,7 @@ def reason_of(wrong: InvalidMessage) -> str:
     'amount is above 1000000, the most that one gift may be'
     """
     field = "number" if wrong.field == RECIPIENT else wrong.field
-    return f"{field} {_QUOTED.sub('', wrong.problem)}"
+    return f"{field} {_QUOTED.sub('', wrong.fault)}"
 
 
 def gift_key(campaign: str, recipient: str) -> str:

@@ -14,9 +14,6 @@ from functools import lru_cache
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata, PhoneNumberDesc
 
 _CODES = {str(code): regions for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
-_WRITTEN = re.compile(r"[\d ()./-]{1,40}\Z", re.ASCII)
-"""A number as people write it. The library takes more, but refuses a text of more than 250 characters."""
-_APART = str.maketrans("", "", " ()./-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +49,35 @@ class _Dialling:
     lengths: frozenset[int]
 
 
+def calling_code(region: str) -> str | None:
+    """Return the country code of a region; None for an unknown region.
+
+    >>> calling_code("AU"), calling_code("XX")
+    ('61', None)
+    """
+    dialling = _dialling(region)
+    return None if dialling is None else dialling.code
+
+
+def is_calling_code(digits: str) -> bool:
+    """Say whether digits are the country code of some country.
+
+    >>> is_calling_code("44"), is_calling_code("4")
+    (True, False)
+    """
+    return digits in _CODES
+
+
+def dials_zero(region: str) -> bool:
+    """Say whether national numbers of a region begin with a 0 that their international form lacks.
+
+    >>> dials_zero("AU"), dials_zero("US")
+    (True, False)
+    """
+    metadata = PhoneMetadata.metadata_for_region(region, None) if region in SUPPORTED_REGIONS else None
+    return metadata is not None and metadata.national_prefix == "0"
+
+
 def is_certain_mobile(text: str) -> bool:
     """Say whether a text is for certain a valid mobile in E.164, in its canonical form.
 
@@ -69,17 +95,18 @@ def is_certain_mobile(text: str) -> bool:
     return False
 
 
-def certain_mobile(text: str, region: str) -> str | None:
+def certain_mobile(digits: str, region: str) -> str | None:
     """Return the E.164 form of what is for certain a mobile in its country's own form; None: ask the library.
 
-    >>> certain_mobile("0491 570 006", "AU")
+    :param digits: the number's ASCII digits, without what was written between them.
+
+    >>> certain_mobile("0491570006", "AU")
     '+61491570006'
     """
     dialling = _dialling(region)
-    if dialling is None or not _WRITTEN.match(text):
+    if dialling is None or digits.startswith(("00", dialling.code)):  # these have a second reading
         return None
-    digits = text.translate(_APART)
-    if digits.startswith(dialling.code) or (dialling.international and dialling.international.match(digits)):
+    if dialling.international and dialling.international.match(digits):
         return None
     stripped = dialling.prefix and dialling.prefix.match(digits)
     if stripped:

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from dispatcher.campaigns import Campaigns, DryRun
+from dispatcher.campaigns.dry_run import rewritten
 from dispatcher.campaigns.survey import character_name
 from dispatcher.domain.campaign import CampaignState, Wanted
 from dispatcher.domain.errors import (
@@ -140,6 +141,7 @@ def _look(request: Request, form: FormData) -> Response:
         left_out=report.duplicates.count + report.opted_out,
         labels=LABELS,
         character_name=character_name,
+        rewritten=rewritten,
         seal=request.app.state.seal.sign(*asked.parts) if report.recipients else "",
         **_kept(request, asked),
     )

@@ -68,7 +68,10 @@ def test_the_same_again_is_a_duplicate_and_other_content_is_refused(shell: Shell
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("sms", "0491570006", "Hi"), "recipient: '049•••••06' is not E.164; write it as +61491570006"),
+        (
+            ("sms", "0491570006", "Hi"),
+            "recipient: '049•••••06' is not E.164: it has no + (spreadsheets remove it); write it as +61491570006",
+        ),
         (("sms", "+61299999999", "Hi"), "recipient: '+61•••••••99' cannot be a mobile number"),
         (("sms", "+61000000000", "Hi"), "recipient: '+61•••••••00' is not a number in use"),
         (("sms", "", "Hi"), "recipient: is empty; give an E.164 number"),
@@ -89,7 +92,10 @@ def test_the_same_again_is_a_duplicate_and_other_content_is_refused(shell: Shell
             "amount: '-5' is not more",
         ),
         (("gift", MOBILE, "--sku", "A", "--amount", "1.001", "--currency", "AUD", "--key", "k"), "amount: '1.001' has"),
-        (("gift", MOBILE, "--sku", "A", "--amount", "NaN", "--currency", "AUD", "--key", "k"), "amount: 'NaN' is not"),
+        (
+            ("gift", MOBILE, "--sku", "A", "--amount", "NaN", "--currency", "AUD", "--key", "k"),
+            "amount: 'NaN' has no digit: write it as 25.00",
+        ),
         (("gift", MOBILE, "--sku", "A", "--amount", "5", "--currency", "AUX", "--key", "k"), "currency: 'AUX' is not"),
         (("gift", MOBILE, "--sku", "A B", "--amount", "5", "--currency", "AUD", "--key", "k"), "sku: is not 1 to 64"),
         (("gift", MOBILE, "--amount", "5", "--currency", "AUD", "--key", "k"), "Missing option '--sku'"),
