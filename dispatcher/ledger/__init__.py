@@ -19,7 +19,7 @@ from dispatcher.ledger.retention_books import RetentionBooks
 from dispatcher.ledger.schema import HEAD, current, migrate, require_head
 from dispatcher.ledger.sessions import after_commit
 from dispatcher.ledger.sql_ledger import SqlLedger
-from dispatcher.ledger.suppressions import Suppression
+from dispatcher.ledger.suppressions import OptOut, Suppression
 
 __all__ = [
     "AUTOMATIC",
@@ -45,6 +45,7 @@ __all__ = [
     "Loaded",
     "Message",
     "Operation",
+    "OptOut",
     "Pause",
     "Resolution",
     "RetentionBooks",
