@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -127,6 +128,7 @@ def check_campaign(name: str, wanted: Wanted, *, now: datetime, region: str | No
     :param region: for numbers in national form, if the campaign names none.
     :raises InvalidCampaign: the first part that is wrong, and what would be right.
     """
+    _refuse_unknown(wanted)
     kind = _channel(wanted.get("channel", "sms"))
     text = _template(wanted.get("template"), kind)
     if kind is Channel.SMS:
@@ -154,6 +156,15 @@ def check_campaign(name: str, wanted: Wanted, *, now: datetime, region: str | No
         region=_region(wanted.get("region") or region),
         columns=_columns(wanted.get("columns") or {}),
     )
+
+
+def _refuse_unknown(wanted: Wanted) -> None:
+    """Refuse what names no part: a misspelt ``budget`` would be a campaign without one."""
+    for part in wanted:
+        if part not in Wanted.__annotations__:
+            near = difflib.get_close_matches(part, Wanted.__annotations__, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Wanted.__annotations__)}"
+            raise InvalidCampaign(part, f"is no part of a campaign; {hint}")
 
 
 def _refuse_gift_parts(wanted: Wanted) -> None:

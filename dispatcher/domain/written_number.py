@@ -244,7 +244,8 @@ def _check_dots(line: str, *, international: bool) -> None:
     head, _, tail = line.rpartition(".")
     after = "".join(filter(str.isdigit, tail))
     several = "." in head
-    anchored = international or (line.startswith("0") and not line.startswith("0."))
+    beginning = line.lstrip("( ")
+    anchored = international or (beginning.startswith("0") and not beginning.startswith("0."))
     if several:
         decimal = len(after) < 2 or (not anchored and len(after) < 3)
     else:

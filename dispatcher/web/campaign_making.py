@@ -30,7 +30,7 @@ from dispatcher.domain.errors import (
     DispatcherError,
     InvalidCampaign,
 )
-from dispatcher.domain.message import Channel
+from dispatcher.domain.message import Channel, with_plain_line_ends
 from dispatcher.ledger import Campaign
 from dispatcher.logs import get_logger
 from dispatcher.web import charts, forms, views
@@ -237,7 +237,7 @@ def _asked(request: Request, form: FormData) -> Asked:
     """Read what was typed, line ends as Python has them; an upload counts if we sealed it ourselves."""
     values = {}
     for name in _names():
-        text = re.sub(r"\r\n?", "\n", str(form.get(name, ""))).replace("\x00", "")
+        text = with_plain_line_ends(str(form.get(name, ""))).replace("\x00", "")
         values[name] = text if name == "template" else text.strip()
     if values["channel"] == Channel.GIFT and request.state.person.role < Role.MONEY:
         raise HTTPException(403, "a gift is money: this is for the role money")

@@ -104,6 +104,15 @@ def test_amounts_come_out_with_exactly_the_decimals_of_their_currency() -> None:
         assert str(gift.amount) == exact
 
 
+@pytest.mark.parametrize("text", ["Hi\r\nAnn", "Hi\rAnn", "Hi\nAnn"])
+def test_line_ends_are_lf_before_a_text_is_counted_or_compared(text: str) -> None:
+    plain = check(Sms, body="Hi\nAnn")
+    assert (check(Sms, body=text).body, check(Sms, body=text).fingerprint) == ("Hi\nAnn", plain.fingerprint)
+    gift = check(Gift, note=text).gift
+    assert gift is not None
+    assert gift.note == "Hi\nAnn"
+
+
 def test_times_become_utc_and_the_default_life_is_72_hours() -> None:
     sydney = timezone(timedelta(hours=11))
     message = check(Sms, due_at=datetime(2026, 3, 2, 9, 0, tzinfo=sydney))
