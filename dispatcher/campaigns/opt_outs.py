@@ -40,7 +40,7 @@ class Imported:
 
     @property
     def complete(self) -> bool:
-        """Whether every line is recorded as it stands in the file."""
+        """Whether every line is recorded with its own date."""
         return not self.invalid and not self.undated.count
 
 

@@ -47,6 +47,8 @@ class _Dialling:
     prefix: re.Pattern[str] | None
     general: re.Pattern[str]
     lengths: frozenset[int]
+    zero: bool
+    """Whether a number begins with a 0 inside the region, and without it elsewhere."""
 
 
 def calling_code(region: str) -> str | None:
@@ -74,8 +76,8 @@ def dials_zero(region: str) -> bool:
     >>> dials_zero("AU"), dials_zero("US")
     (True, False)
     """
-    metadata = PhoneMetadata.metadata_for_region(region, None) if region in SUPPORTED_REGIONS else None
-    return metadata is not None and metadata.national_prefix == "0"
+    dialling = _dialling(region)
+    return dialling is not None and dialling.zero
 
 
 def is_certain_mobile(text: str) -> bool:
@@ -98,7 +100,7 @@ def is_certain_mobile(text: str) -> bool:
 def certain_mobile(digits: str, region: str) -> str | None:
     """Return the E.164 form of what is for certain a mobile in its country's own form; None: ask the library.
 
-    :param digits: the number's ASCII digits, without what was written between them.
+    :param digits: the number's ASCII digits, without the characters between them.
 
     >>> certain_mobile("0491570006", "AU")
     '+61491570006'
@@ -177,6 +179,7 @@ def _dialling(region: str) -> _Dialling | None:
         prefix=_begins(metadata.national_prefix_for_parsing),
         general=_whole([metadata.general_desc]),
         lengths=_lengths(metadata.general_desc).difference(metadata.general_desc.possible_length_local_only),
+        zero=metadata.national_prefix == "0",
     )
 
 

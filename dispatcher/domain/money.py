@@ -61,10 +61,10 @@ class NotAnAmount(ValueError):
 
 
 def read_amount(text: str, currency: str | None) -> Decimal:
-    """Return the amount that a text says, never rounded and never guessed.
+    """Return the amount of a text, never rounded and never guessed.
 
     :param currency: limits the decimals as written: ``1.000`` is no amount in EUR. None: those of any currency.
-    :raises NotAnAmount: what is wrong and which form is right.
+    :raises NotAnAmount: names the fault and the right form.
 
     >>> read_amount("1,234.50", "AUD"), read_amount("500", "JPY")
     (Decimal('1234.50'), Decimal('500'))

@@ -1,4 +1,4 @@
-"""Phone numbers: what may receive a message, and how one is shown without being told."""
+"""Phone numbers: the one reader of recipients, and the mask that hides a number."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Read(NamedTuple):
 
 
 def parse_recipient(number: str, *, region: str | None = None) -> Recipient:
-    """Return the number in E.164, or say in one sentence what is wrong with it.
+    """Return the number in E.164.
 
     Every text has one reading or none: a text that may mean two numbers is refused, and no character is ignored but
     spaces, punctuation between digits and invisible characters.
@@ -85,7 +85,7 @@ def parse_recipient(number: str, *, region: str | None = None) -> Recipient:
 
 
 def read_recipient(number: object, *, region: str | None = None) -> Read:
-    """Return what ``parse_recipient`` returns, with the form in which it was written."""
+    """Return the number of ``parse_recipient`` with the form in which it was written."""
     if not isinstance(number, str):
         kind = "missing" if number is None else f"of type {type(number).__name__}"
         raise InvalidMessage("recipient", f"is {kind}; give the number as text, such as '+61491570006'")
@@ -134,7 +134,8 @@ def _resolved(digits: str, written: WrittenNumber, region: str | None) -> Read:
     region = region.strip().upper()
     certain = certain_mobile(digits, region)
     if certain is not None:
-        return Read(Recipient(certain), _national_form(digits, certain, region))
+        form = Form.NATIONAL if digits[0] == "0" else _national_form(digits, certain, region)
+        return Read(Recipient(certain), form)
     return _only_reading(digits, region)
 
 

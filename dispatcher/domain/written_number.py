@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 _PLAIN = re.compile(r"\+?[0-9]+(?: [0-9]+)*\Z", re.ASCII)
 _ASCII = re.compile(r"[+0-9 .()-]+\Z", re.ASCII)
@@ -77,9 +77,8 @@ class Unreadable(ValueError):
         super().__init__(f"{fault}: {detail}" if detail else fault)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenNumber:
-    """What stands in a text: ASCII digits and what was written around them."""
+class WrittenNumber(NamedTuple):
+    """The ASCII digits of a text, and the meaning of the characters around them."""
 
     digits: str
     international: bool
@@ -87,7 +86,7 @@ class WrittenNumber:
     zero: int | None = None
     """The place in ``digits`` of a zero in parentheses, as in ``+44 (0)7400 123456``."""
     shorter: str | None = None
-    """The digits before the last dash, where what follows it may be an extension or the end of a range."""
+    """The digits before the last dash, if those after it may be an extension or the end of a range."""
     form: Form | None = None
 
 
@@ -100,7 +99,11 @@ def read_written(text: str) -> WrittenNumber:
     ('610491570006', '0491570006')
     """
     if len(text) <= LONGEST and _PLAIN.match(text):
-        return _written(text, Form.SPACED if " " in text else None)
+        digits = text.replace(" ", "")
+        if digits[0] != "+" and len(digits) <= MOST_DIGITS:
+            return WrittenNumber(digits, False)
+        if digits[1:2] != "0" and len(digits) <= MOST_DIGITS:
+            return WrittenNumber(digits[1:], True, form=Form.SPACED if " " in text else None)
     stripped = text.strip()
     if len(stripped) > LONGEST:
         raise Unreadable(f"has more than {LONGEST} characters; give one number")
@@ -110,7 +113,7 @@ def read_written(text: str) -> WrittenNumber:
 
 
 def character(one: str) -> str:
-    """Name a character so that a reader can tell it from those that look like it.
+    """Name a character so that a reader can distinguish it from those that look like it.
 
     >>> character("/"), character("\\u3164")
     ("'/'", 'U+3164 HANGUL FILLER')
@@ -123,7 +126,7 @@ def character(one: str) -> str:
 
 
 def _normal(text: str, *, before: int) -> tuple[str, Form]:
-    """Return the text in the characters ``+0-9 -.()``, and what had to be changed in it.
+    """Return the text in the characters ``+0-9 -.()``, and the kind of change that this took.
 
     :param before: characters that were stripped from the beginning, for the places in errors.
     """
@@ -150,7 +153,7 @@ def _normal(text: str, *, before: int) -> tuple[str, Form]:
 
 
 def _plain(one: str) -> str | None:
-    """Return what a character stands for; None if it is invisible."""
+    """Return the plain form of a character; None for an invisible one."""
     if one.isascii():
         return " " if one == "\t" else one
     if one.isdecimal():
@@ -240,7 +243,7 @@ def _check_parentheses(line: str) -> None:
 
 
 def _check_dots(line: str, *, international: bool) -> None:
-    """Refuse a dot that may be a decimal point: what follows it is then no part of the number."""
+    """Refuse a dot that may be a decimal point: the digits after it are then no part of the number."""
     head, _, tail = line.rpartition(".")
     after = "".join(filter(str.isdigit, tail))
     several = "." in head
@@ -260,7 +263,7 @@ def _check_dots(line: str, *, international: bool) -> None:
 
 
 def _shorter(line: str, digits: str) -> str | None:
-    """Return the digits before the last dash if what follows may be an extension: alone, or a single digit."""
+    """Return the digits before the last dash if it is the only one or a single digit follows it."""
     last = _LAST_GROUP.search(line)
     if last is None or (len(last[1]) > 1 and line.count("-") > 1):
         return None

@@ -1,4 +1,4 @@
-"""Phone numbers as people, spreadsheets and programs write them: read as they are meant, or refused with the reason."""
+"""Phone numbers as people, spreadsheets and programs write them: read as meant, or refused with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers and amounts as people write them: each text with what it means, so that a reader can be held to it.
+"""Numbers and amounts as people write them: each text with its meaning, so that a reader can be held to it.
 
 Built from what arrives in practice: address books, spreadsheets that keep a number as a float, data frames, formatted
 cells of several locales, copies from web pages with invisible characters.
@@ -136,9 +136,10 @@ def _spaced(draw: DrawFn, digits: str) -> str:
     """Put spaces, dashes or dots between groups of digits."""
     if draw(st.booleans()):
         return digits
-    apart = draw(st.sampled_from([*SPACES, " ", " ", *DASHES, "."]))
+    apart: str = draw(st.sampled_from([*SPACES, " ", " ", *DASHES, "."]))
     sizes = draw(st.sampled_from([(3, 3, 4), (2, 2, 2, 2, 2), (3, 2, 2, 3), (4, 3, 3)]))
-    groups, start = [], 0
+    groups: list[str] = []
+    start = 0
     for size in sizes:
         groups.append(digits[start : start + size])
         start += size
@@ -152,7 +153,7 @@ def _spaced(draw: DrawFn, digits: str) -> str:
 
 
 def _disguised(draw: DrawFn, text: str) -> str:
-    """Add what nobody sees, or write the digits in another script."""
+    """Add invisible characters, or write the digits in another script."""
     match draw(st.integers(0, 3)):
         case 0:
             zero = ord(draw(st.sampled_from(ZEROS)))
