@@ -52,7 +52,8 @@ class Dispatcher:
         """Build it from ``DISPATCHER_…`` variables, ``.env``, or a running ``dispatcher up``.
 
         :param overrides: settings by their lower-case name, e.g. ``ledger_url=…``; they win over the environment.
-        :raises SettingsError: a setting is missing, unknown or contradicts another.
+        :raises SettingsError: a setting is missing, unknown or contradicts another; an argument that names no setting
+            is never ignored.
         """
         return cls(load_settings(**overrides))
 

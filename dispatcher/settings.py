@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -200,10 +201,14 @@ def load_settings(**overrides: Any) -> Settings:
 
     :raises SettingsError: one sentence for each setting that is wrong or unknown.
     """
-    unknown = _unknown_names(os.environ)
-    if unknown:
-        raise SettingsError("\n".join(unknown))
     try:
+        unknown = [
+            *_unknown_arguments(overrides),
+            *_unknown_names(os.environ),
+            *(f".env: {each}" for each in _unknown_names(dotenv_values(".env", interpolate=False))),
+        ]
+        if unknown:
+            raise SettingsError("\n".join(unknown))
         return Settings(**overrides)
     except UnicodeDecodeError as error:
         raise SettingsError(f".env: byte {error.start} is not UTF-8; DISPATCHER_… lines are text") from None
@@ -224,7 +229,18 @@ def secret_files() -> dict[str, Path]:
     return {name: Path(os.environ[name]) for name in names if name in os.environ}
 
 
-def _unknown_names(environment: Mapping[str, str]) -> list[str]:
+def _unknown_arguments(overrides: Mapping[str, object]) -> list[str]:
+    """Complain about arguments that name no setting: pydantic ignores them, and the default would be used."""
+    complaints = []
+    for name in overrides:
+        if name not in Settings.model_fields:
+            near = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; `docs/settings.md` lists them all"
+            complaints.append(f"{name}: there is no such setting{hint}")
+    return complaints
+
+
+def _unknown_names(environment: Mapping[str, str | None]) -> list[str]:
     known = known_names()
     complaints = []
     for name in sorted(environment):

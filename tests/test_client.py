@@ -9,8 +9,10 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from redis import Redis
@@ -202,8 +204,6 @@ def test_an_unreachable_ledger_is_one_typed_error_without_content(valkey: str, t
 
 
 def test_a_sealed_message_comes_in_once_however_often_it_is_delivered(client: Dispatcher, books: Books) -> None:
-    from uuid import uuid4
-
     for request in (
         Sms(recipient=NUMBER, body="hello", tags=["x"]),
         Gift(recipient=NUMBER, sku="CARD", amount="25", currency="AUD", idempotency_key="order-9", note="hi"),
@@ -216,8 +216,6 @@ def test_a_sealed_message_comes_in_once_however_often_it_is_delivered(client: Di
 
 
 def test_texts_are_composed_whichever_way_they_come_in(client: Dispatcher) -> None:
-    from uuid import uuid4
-
     request = Sms(recipient=NUMBER, body="Zoe\u0308")
     sent = [
         client.send_sms(NUMBER, "Zoe\u0308"),
@@ -227,9 +225,22 @@ def test_texts_are_composed_whichever_way_they_come_in(client: Dispatcher) -> No
     assert [client.message(each.id).body for each in sent] == ["Zo\u00eb"] * 3
 
 
-def test_what_is_not_sealed_with_our_key_is_refused(client: Dispatcher) -> None:
-    from uuid import uuid4
+@pytest.mark.parametrize("amount", [Decimal("1E+2"), Decimal("100.0000"), "100", "100.00"])
+def test_a_sealed_amount_is_the_amount_that_was_given(client: Dispatcher, amount: Decimal | str) -> None:
+    request = Gift(recipient=NUMBER, sku="A", amount=amount, currency="AUD", idempotency_key="k")
+    sealed = client.message(client.enqueue_sealed(seal(request, id=uuid4(), key=KEY)).id)
+    assert sealed.gift is not None
+    assert str(sealed.gift.amount) == "100.00"
 
+
+@pytest.mark.parametrize(("amount", "says"), [("1,000", "write 1000.00"), ("1E2", "write 100.00"), (100.0, "float")])
+def test_a_sealed_amount_is_checked_as_any_other(client: Dispatcher, amount: Any, says: str) -> None:
+    request = Gift(recipient=NUMBER, sku="A", amount=amount, currency="AUD", idempotency_key="k")
+    with pytest.raises(InvalidMessage, match=says):
+        client.enqueue_sealed(seal(request, id=uuid4(), key=KEY))
+
+
+def test_what_is_not_sealed_with_our_key_is_refused(client: Dispatcher) -> None:
     other = "b3RoZXIta2V5LWZvci10ZXN0cy1vbmx5LTEyMzQ1Njc="
     with pytest.raises(InvalidMessage, match="not sealed with this"):
         client.enqueue_sealed(seal(Sms(recipient=NUMBER, body="x"), id=uuid4(), key=other))

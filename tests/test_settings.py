@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dispatcher import Dispatcher
 from dispatcher.domain.errors import SettingsError
 from dispatcher.settings import known_names, load_settings
 from dispatcher.wiring import require_api
@@ -62,6 +63,29 @@ def test_files_that_are_no_text_are_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delenv("DISPATCHER_CLIENT_SECRET_FILE")
     (tmp_path / ".env").write_bytes(b"DISPATCHER_SMS_RATE=7/s\n\xff")
     with pytest.raises(SettingsError, match=r"\.env: byte 24"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ledgerurl", "ledgerurl: there is no such setting; did you mean ledger_url?"),
+        ("LEDGER_URL", "LEDGER_URL: there is no such setting; did you mean ledger_url?"),
+        ("redis", "redis: there is no such setting"),
+        ("smsrate", "smsrate: there is no such setting; did you mean sms_rate?"),
+        ("colour", "colour: there is no such setting; `docs/settings.md` lists them all"),
+    ],
+)
+def test_an_argument_that_names_no_setting_is_an_error(name: str, says: str) -> None:
+    for build in (load_settings, Dispatcher.from_env):
+        with pytest.raises(SettingsError) as caught:
+            build(**{name: "x"})
+        assert says in str(caught.value)
+
+
+def test_an_unknown_name_in_a_dotenv_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DISPATCHER_LEDGERURL=sqlite://\nOTHER=${DISPATCHER_X}\n")
+    with pytest.raises(SettingsError, match=r"\.env: DISPATCHER_LEDGERURL: there is no such setting; did you mean"):
         load_settings()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +33,9 @@ def seal(request: Sms | Gift, *, id: UUID, key: str) -> str:
             value = list(value)
         elif isinstance(value, datetime):
             value = value.isoformat()
-        elif value is not None:
+        elif isinstance(value, Decimal):  # a number keeps its value; its exponent and zeros would be read as text
+            value = f"{value.normalize():f}"
+        elif isinstance(value, str):
             value = str(value)
         content[each.name] = value
     return _fernet(key).encrypt(json.dumps(content).encode()).decode()

@@ -6,8 +6,11 @@ import re
 
 _HARMLESS = re.compile(r"[+-]?\d+(\.\d+)?\Z", re.ASCII)
 """A number, a phone's too."""
-_DANGEROUS = re.compile(r"[\s\ufeff\u200b]*[=+\-@＝＋－＠]|[\t\r\n]")
-"""Wide forms and marks that do not show are counted too: one apostrophe too many harms nobody."""
+_DANGEROUS = re.compile(r"'*(?:[\s\ufeff\u200b]*[=+\-@＝＋－＠]|[\t\r\n])")
+"""Wide forms and invisible characters count too: an apostrophe too many is harmless.
+
+Cells that have an apostrophe already get another, so that ``original_cell`` knows which one to remove.
+"""
 
 
 def inert_cell(text: str) -> str:
@@ -19,3 +22,12 @@ def inert_cell(text: str) -> str:
     if _DANGEROUS.match(text):
         return text if _HARMLESS.match(text) else f"'{text}"
     return text
+
+
+def original_cell(cell: str) -> str:
+    """Return the text that ``inert_cell`` made a cell of.
+
+    >>> original_cell("'=HYPERLINK(1)"), original_cell("'tis"), original_cell("-12.50")
+    ('=HYPERLINK(1)', "'tis", '-12.50')
+    """
+    return cell[1:] if cell.startswith("'") and inert_cell(cell[1:]) == cell else cell

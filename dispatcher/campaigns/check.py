@@ -14,13 +14,14 @@ from dispatcher.campaigns.layout import Layout
 from dispatcher.campaigns.missing import is_placeholder
 from dispatcher.domain.campaign import RECIPIENT, Terms
 from dispatcher.domain.errors import InvalidMessage
-from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint
+from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint, with_plain_line_ends
 from dispatcher.domain.opening import Opening, first_opening
-from dispatcher.domain.recipient import mask, parse_recipient
+from dispatcher.domain.recipient import mask, read_recipient
 from dispatcher.domain.segments import Segments
 from dispatcher.domain.template import EmptyField
 from dispatcher.domain.texts import composed
 from dispatcher.domain.words import at
+from dispatcher.domain.written_number import Form
 from dispatcher.domain.zones import by_clock, zones_of
 
 _QUOTED = re.compile(r"""^(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+") """)
@@ -38,6 +39,13 @@ class Invalid(NamedTuple):
     """The number, masked."""
     reason: str
     """Without the value, so that rows with the same reason can be counted together."""
+    detail: str = ""
+    """The part that belongs to this row: a place in the value, the form that would be right."""
+
+    @property
+    def sentence(self) -> str:
+        """The reason with its detail."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
 class Candidate(NamedTuple):
@@ -53,6 +61,8 @@ class Candidate(NamedTuple):
     fingerprint: str
     zones: str
     segments: Segments | None
+    form: Form | None = None
+    """How the number was written, if not in canonical form."""
     placeholders: tuple[tuple[str, str], ...] = ()
     """Columns and their cells that say "no value" in some program's words, and are sent as text."""
     composed: bool = False
@@ -88,25 +98,24 @@ class Check:
             return Invalid(line, hidden(cell), why)
         number = cells[layout.recipient]
         try:
-            recipient = parse_recipient(number, region=terms.region)
+            recipient, form = read_recipient(number, region=terms.region)
             zones = self._zones(recipient)
             written = None if layout.text is None else layout.text.filled(cells)
             text = composed(written) if written is not None and self.sending.normalize else written
-            told = self._placeholders(cells)
+            is_composed, told = text != written, self._placeholders(cells)
             if terms.channel is Channel.SMS:
                 assert text is not None  # noqa: S101 - an SMS campaign has a template
+                text = with_plain_line_ends(text)
                 counted = check_body(text)
                 print_ = fingerprint(Channel.SMS, [recipient, text])
-                row = Candidate(line, recipient, text, None, None, None, print_, zones, counted)
-                return (
-                    row if text == written and not told else row._replace(placeholders=told, composed=text != written)
-                )
+                row = Candidate(line, recipient, text, None, None, None, print_, zones, counted, form)
+                return row if text == written and not told else row._replace(placeholders=told, composed=is_composed)
             asked = self._gift(cells, recipient, text)
             note = composed(asked.note) if self.sending.normalize else asked.note
-            changed = (note, text) != (asked.note, written)
+            is_composed = is_composed or note != asked.note
             gift = check_gift(replace(asked, note=note))
         except InvalidMessage as wrong:
-            return Invalid(line, hidden(number), reason_of(wrong))
+            return Invalid(line, hidden(number), reason_of(wrong), wrong.detail)
         except EmptyField as empty:
             return Invalid(line, hidden(number), str(empty))
         amount = str(gift.amount)
@@ -123,8 +132,9 @@ class Check:
             print_,
             zones,
             None,
-            placeholders=told,
-            composed=changed,
+            form,
+            told,
+            is_composed,
         )
 
     def _gift(self, cells: Sequence[str], recipient: str, note: str | None) -> Gift:
@@ -191,7 +201,7 @@ def reason_of(wrong: InvalidMessage) -> str:
     'amount is above 1000000, the most that one gift may be'
     """
     field = "number" if wrong.field == RECIPIENT else wrong.field
-    return f"{field} {_QUOTED.sub('', wrong.problem)}"
+    return f"{field} {_QUOTED.sub('', wrong.fault)}"
 
 
 def gift_key(campaign: str, recipient: str) -> str:

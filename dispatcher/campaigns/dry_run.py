@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,14 +18,17 @@ from dispatcher.domain.campaign import DEFAULT_LIFE, Terms
 from dispatcher.domain.errors import InvalidCampaign
 from dispatcher.domain.forecast import finish_at
 from dispatcher.domain.message import Channel
+from dispatcher.domain.mobiles import calling_code
 from dispatcher.domain.opening import first_opening
 from dispatcher.domain.rate import Rate
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.segments import Encoding
+from dispatcher.domain.written_number import Form
 from dispatcher.ledger import CampaignBooks
 
 SHOWN_INVALID = 10
 SHOWN_CULPRITS = 20
+_NATIONAL = (Form.NATIONAL, Form.NO_ZERO, Form.NO_PLUS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,10 @@ class DryRun:
     first_invalid: tuple[Invalid, ...]
     duplicates: Group
     opted_out: int
+    rewritten: dict[Form, int]
+    """Recipients whose number is written in another form than the canonical one, by that form."""
+    calling_code: str | None
+    """Of the region, which national numbers get."""
     parts: int
     """SMS parts of all messages."""
     by_encoding: dict[Encoding, tuple[int, int]]
@@ -87,6 +94,8 @@ class DryRun:
     composed: int
     """Messages whose text was put into Unicode's composed form (NFC)."""
     money: dict[str, Decimal]
+    terms: Mapping[str, str]
+    """Amount and budget as they were read, with their currency."""
     starts_at: datetime
     openings: tuple[WindowOpening, ...]
     """When the send window first opens, for each group of zones; none without a window."""
@@ -145,6 +154,8 @@ def dry_run(
         first_invalid=tuple(first),
         duplicates=tally.duplicates,
         opted_out=opted_out,
+        rewritten=dict(tally.rewritten.most_common()),
+        calling_code=None if terms.region is None else calling_code(terms.region),
         parts=tally.all_parts,
         by_encoding=_by_encoding(tally),
         by_parts=_by_parts(tally),
@@ -152,6 +163,7 @@ def dry_run(
         placeholders=tuple((column, cell, count) for (column, cell), count in tally.placeholders.most_common()),
         composed=tally.composed,
         money=tally.money,
+        terms=money_terms(terms),
         starts_at=starts_at,
         openings=tuple(_openings(tally, terms, sending)),
         never_open=sum(group.count for reason, group in tally.reasons.items() if NEVER_OPEN in reason),
@@ -188,6 +200,22 @@ def _openings(tally: Tally, terms: Terms, sending: Sending) -> Iterator[WindowOp
                 opens_at=opening.opens_at,
                 closes_at=opening.closes_at,
             )
+
+
+def rewritten(report: DryRun) -> list[str]:
+    """Say how many numbers were written in which form, and what national ones became."""
+    became = f" → +{report.calling_code}…" if report.calling_code else ""
+    return [f"{rows:,} {form.words}{became if form in _NATIONAL else ''}" for form, rows in report.rewritten.items()]
+
+
+def money_terms(terms: Terms) -> dict[str, str]:
+    """Return the amount and the budget of a campaign as they were read, with their currency."""
+    found = {}
+    if terms.gift is not None and terms.gift.amount is not None:
+        found["amount"] = f"{terms.gift.currency} {terms.gift.amount}"
+    if terms.budget is not None:
+        found["budget"] = f"{terms.budget.currency} {terms.budget}"
+    return found
 
 
 def _gift_in_words(gift: str | None) -> str:

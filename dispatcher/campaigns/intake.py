@@ -129,4 +129,5 @@ def _why(tally: Tally) -> str:
     if not tally.reasons:
         return "there is none"
     reason, group = max(tally.reasons.items(), key=lambda item: item[1].count)
-    return f"first line {group.lines[0]}: {reason}"
+    detail = f": {group.detail}" if group.detail else ""
+    return f"first line {group.lines[0]}: {reason}{detail}"

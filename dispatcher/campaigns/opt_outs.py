@@ -1,11 +1,13 @@
-"""Opt-outs from a file, a page a transaction."""
+"""Opt-outs from a file, a page a transaction. A line that cannot be read never costs another one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 
+from dispatcher.campaigns.cells import original_cell
 from dispatcher.campaigns.check import Invalid, hidden, reason_of
 from dispatcher.campaigns.intake import Loading
 from dispatcher.campaigns.layout import places_of
@@ -14,20 +16,32 @@ from dispatcher.campaigns.survey import Group
 from dispatcher.domain.campaign import RECIPIENT
 from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.message import Channel
-from dispatcher.domain.recipient import Recipient, parse_recipient
-from dispatcher.ledger import By, CampaignBooks
+from dispatcher.domain.recipient import parse_recipient
+from dispatcher.ledger import By, CampaignBooks, OptOut
 
+LISTED = 100
+"""Lines that cannot be read and are listed each for itself."""
+AT = "opted_out_at"
 _AT_ONCE = 2000
 
 
 @dataclass(slots=True)
 class Imported:
-    """What a file of opt-outs came to."""
+    """The result of an import."""
 
     rows: int = 0
     new: int = 0
     invalid: int = 0
+    """Lines whose opt-out could not be read, so that it is not recorded."""
     reasons: dict[str, Group] = field(default_factory=dict)
+    first_invalid: list[Invalid] = field(default_factory=list)
+    undated: Group = field(default_factory=Group)
+    """Lines whose opt-out is recorded with the present time, because its own cannot be read."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every line is recorded with its own date."""
+        return not self.invalid and not self.undated.count
 
 
 def import_opt_outs(
@@ -41,39 +55,55 @@ def import_opt_outs(
     on_progress: Callable[[Loading], None] = lambda _: None,
     on_invalid: Callable[[Sequence[Invalid]], None] = lambda _: None,
 ) -> Imported:
-    """Note every valid number of a file as opted out.
+    """Record every valid number of a file as opted out, with the date and the reason that its line gives.
 
-    :param channel: of all rows; if None, what a column ``channel`` says, else SMS.
+    :param channel: of all rows; if None, the value of a column ``channel``, else SMS.
     :raises InvalidCampaign: no column holds the numbers.
     """
-    places = places_of(source.columns, columns, also=("channel", "reason"))
-    place, of_channel, of_reason = places[RECIPIENT], places.get("channel"), places.get("reason")
+    places = places_of(source.columns, columns, also=("channel", "reason", AT))
     rows, done = iter(source.rows), Imported()
     while chunk := list(islice(rows, _AT_ONCE)):
-        found: dict[tuple[Channel, str | None], dict[Recipient, None]] = {}
-        invalid = []
+        found: list[OptOut] = []
+        invalid: list[Invalid] = []
         for line, cells in chunk:
-            value = cells[place] if place < len(cells) else ""
+            row = {name: cells[place] for name, place in places.items() if place < len(cells)}
             try:
-                recipient = parse_recipient(value, region=region)
-                said = channel or _channel(_cell(cells, of_channel))
-                reason = _cell(cells, of_reason) or by.reason
-                found.setdefault((said, reason), {})[recipient] = None
+                read = _opt_out(row, channel, by, region)
+                found.append(read)
+                if read.opted_out_at is by.now and row.get(AT, "").strip():
+                    done.undated.add(line)
             except InvalidMessage as wrong:
-                invalid.append(Invalid(line, hidden(value), reason_of(wrong)))
-        for each in invalid:
-            done.reasons.setdefault(each.reason, Group()).add(each.line)
+                invalid.append(Invalid(line, hidden(row.get(RECIPIENT, "")), reason_of(wrong), wrong.detail))
         done.rows += len(chunk)
+        done.new += books.record_opt_outs(found, by)
         done.invalid += len(invalid)
-        for (said, reason), numbers in found.items():
-            done.new += books.suppress(said, list(numbers), replace(by, reason=reason))
+        done.first_invalid += invalid[: LISTED - len(done.first_invalid)]
+        for each in invalid:
+            done.reasons.setdefault(each.reason, Group()).add(each.line, each.detail)
         on_invalid(invalid)
         on_progress(Loading(rows=done.rows, of=source.count, recipients=done.new))
     return done
 
 
-def _cell(cells: Sequence[str], place: int | None) -> str:
-    return cells[place].strip() if place is not None and place < len(cells) else ""
+def _opt_out(row: Mapping[str, str], channel: Channel | None, by: By, region: str | None) -> OptOut:
+    """Read a row. Its moment is ``by.now`` itself if the row has none that can be read."""
+    recipient = parse_recipient(row.get(RECIPIENT, ""), region=region)
+    at = _moment(row.get(AT, "").strip())
+    return OptOut(
+        channel=channel or _channel(row.get("channel", "").strip()),
+        recipient=recipient,
+        reason=original_cell(row.get("reason", "")).strip() or by.reason,
+        opted_out_at=by.now if at is None or at > by.now else at,
+    )
+
+
+def _moment(written: str) -> datetime | None:
+    """Read a date or a moment as ISO 8601 has it; without a zone it is in UTC."""
+    try:
+        moment = datetime.fromisoformat(written)
+        return moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _channel(text: str) -> Channel:

@@ -10,7 +10,6 @@ from uuid import UUID
 from dispatcher.domain.forecast import finish_at
 from dispatcher.domain.state import CampaignState, State
 from dispatcher.domain.window import parse_window
-from dispatcher.domain.words import at
 from dispatcher.ledger import Campaign, CampaignBooks, Closed, FailureGroup
 
 LATELY = timedelta(seconds=15)
@@ -62,12 +61,7 @@ class Progress:
     @property
     def closed_in_words(self) -> str | None:
         """Until when the window is closed, for people; None while the campaign can send."""
-        return None if self.closed is None else closed_until(self.closed)
-
-
-def closed_until(closed: Closed) -> str:
-    """Say until when a window is closed."""
-    return "closed until the messages expire" if closed.until is None else f"closed until {at(closed.until)}"
+        return None if self.closed is None else self.closed.in_words
 
 
 def read_progress(campaign: Campaign, books: CampaignBooks, *, now: datetime, lately: bool = False) -> Progress:

@@ -17,6 +17,7 @@ from dispatcher.campaigns.source import Source
 from dispatcher.domain.campaign import Terms
 from dispatcher.domain.opening import Opening
 from dispatcher.domain.segments import Encoding
+from dispatcher.domain.written_number import Form
 
 FIRST_LINES = 3
 """How many line numbers are told with each reason."""
@@ -45,11 +46,25 @@ class Group:
     lines: list[int] = field(default_factory=list)
     """The first of them."""
 
-    def add(self, line: int) -> None:
+    detail: str = ""
+    """What the first of them adds to the reason."""
+
+    def add(self, line: int, detail: str = "") -> None:
         """Count a row."""
         self.count += 1
+        self.detail = self.detail or detail
         if len(self.lines) < FIRST_LINES:
             self.lines.append(line)
+
+    def explained(self, reason: str) -> str:
+        """Return the reason with the detail of the first row.
+
+        >>> Group(count=1, lines=[2], detail="write 15.00").explained("amount has a decimal comma")
+        'amount has a decimal comma: write 15.00'
+        """
+        if not self.detail:
+            return reason
+        return f"{reason}: {self.detail}" if self.count == 1 else f"{reason} (line {self.lines[0]}: {self.detail})"
 
 
 @dataclass(slots=True)
@@ -74,13 +89,15 @@ class Tally:
     """Messages whose text was put into Unicode's composed form."""
     openings: Mapping[str, Opening] = field(default_factory=dict)
     """When the window first opens, by the zones of recipients."""
+    rewritten: Counter[Form] = field(default_factory=Counter)
+    """How many recipients' numbers were written in another form than the canonical one."""
 
     def add(self, page: Page) -> None:
         """Count a page that was checked; who opted out has been taken out of it."""
         self.rows, self.openings = page.after, page.openings
         self.invalid += len(page.invalid)
         for invalid in page.invalid:
-            self.reasons.setdefault(invalid.reason, Group()).add(invalid.line)
+            self.reasons.setdefault(invalid.reason, Group()).add(invalid.line, invalid.detail)
         for line in page.duplicates:
             self.duplicates.add(line)
         self._count(page.entries)
@@ -90,6 +107,7 @@ class Tally:
         if len(self.samples) < SAMPLES:
             self.samples += entries[: SAMPLES - len(self.samples)]
         self.zones.update([entry.zones for entry in entries])
+        self.rewritten.update([entry.form for entry in entries if entry.form is not None])
         self.parts.update([(e.segments.encoding, e.segments.parts) for e in entries if e.segments is not None])
         self.composed += sum(entry.composed for entry in entries)
         for entry in entries:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from dispatcher.campaigns.dry_run import DryRun, Speed
+from dispatcher.campaigns.dry_run import DryRun, Speed, rewritten
 from dispatcher.campaigns.survey import character_name
 from dispatcher.cli import screen
 from dispatcher.cli.intake_screen import left_out, reasons_document, show_reasons, show_warnings
@@ -30,10 +30,11 @@ def print_report(report: DryRun) -> None:
             "invalid": report.invalid,
             "reasons": reasons_document(report.reasons),
             "first_invalid": [
-                {"line": row.line, "number": row.value, "reason": row.reason} for row in report.first_invalid
+                {"line": row.line, "number": row.value, "reason": row.sentence} for row in report.first_invalid
             ],
             "duplicates": {"rows": report.duplicates.count, "first_lines": report.duplicates.lines},
             "opted_out": report.opted_out,
+            "rewritten": {form.value: rows for form, rows in report.rewritten.items()},
             "parts": report.parts,
             "by_encoding": {
                 encoding.value: {"messages": messages, "parts": parts}
@@ -49,6 +50,7 @@ def print_report(report: DryRun) -> None:
             ],
             "normalized": report.composed,
             "money": report.money,
+            "terms": dict(report.terms),
             "starts_at": report.starts_at,
             "window": {
                 "never_open_rows": report.never_open,
@@ -99,6 +101,8 @@ def _facts(report: DryRun) -> Iterator[tuple[str, str | Text]]:
         Text(f"{report.recipients:,}", style="bold").append(f" of {report.rows:,} rows", style="not bold"),
     )
     yield from left_out(report.invalid, report.duplicates.count, report.opted_out)
+    if report.rewritten:
+        yield "rewritten", "; ".join(rewritten(report))
     if report.parts:
         kinds = ", ".join(
             f"{counted(messages, 'message')} in {encoding.value} ({counted(parts, 'part')})"
@@ -110,6 +114,7 @@ def _facts(report: DryRun) -> Iterator[tuple[str, str | Text]]:
         yield "text form", f"{counted(report.composed, 'text')} put into composed form (NFC)"
     for currency, amount in report.money.items():
         yield "money", f"{currency} {amount:,}"
+    yield from report.terms.items()
     yield "starts", at(report.starts_at)
     yield from _window(report)
     if report.now is not None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dispatcher.campaigns import Created, Loading
     from dispatcher.campaigns.check import Invalid
     from dispatcher.campaigns.survey import Group
+    from dispatcher.ledger import Campaign
 
 _REASONS_SHOWN = 8
 
@@ -74,7 +75,7 @@ class _InvalidRows:
         from dispatcher.campaigns.cells import inert_cell
 
         self.read = True
-        self._writer.writerows((row.line, row.value, inert_cell(row.reason)) for row in rows)
+        self._writer.writerows((row.line, row.value, inert_cell(row.sentence)) for row in rows)
 
 
 @contextmanager
@@ -119,6 +120,7 @@ def show_created(created: Created, *, invalid_to: Path | None) -> None:
     else:
         rows = [("recipients", f"{campaign.total:,} of {campaign.rows_read:,} rows")]
         rows += [("parts", counted(campaign.parts, "SMS part"))] if campaign.parts else []
+        rows += _money(campaign)
         rows += left_out(campaign.invalid, campaign.duplicates, campaign.opted_out)
         screen.say(f"{campaign.name} is in the ledger.")
         screen.show(screen.facts(rows, indent=1))
@@ -127,6 +129,13 @@ def show_created(created: Created, *, invalid_to: Path | None) -> None:
             screen.say(f"All invalid rows are in {invalid_to}.")
         show_warnings(created.warnings)
     screen.say(f"  id  {campaign.id}")
+
+
+def _money(campaign: Campaign) -> list[tuple[str, Any]]:
+    """Return the lines about money, as it was read."""
+    gift = campaign.gift or {}
+    rows = [("amount", f"{gift['currency']} {gift['amount']}")] if gift.get("amount") else []
+    return rows + ([("budget", f"{gift.get('currency')} {campaign.budget}")] if campaign.budget else [])
 
 
 def left_out(invalid: int, duplicates: int, opted_out: int) -> list[tuple[str, Any]]:
@@ -142,7 +151,7 @@ def show_reasons(reasons: dict[str, Group]) -> None:
     table = screen.listing("rows", "first lines", "why invalid", right=("rows",))
     ordered = sorted(reasons.items(), key=lambda item: -item[1].count)
     for reason, group in ordered[:_REASONS_SHOWN]:
-        table.add_row(f"{group.count:,}", ", ".join(map(str, group.lines)), screen.inert(reason))
+        table.add_row(f"{group.count:,}", ", ".join(map(str, group.lines)), screen.inert(group.explained(reason)))
     screen.show("", table)
     if len(ordered) > _REASONS_SHOWN:
         screen.say(f"… and {len(ordered) - _REASONS_SHOWN} more reasons; --invalid-to FILE has every row.")
@@ -159,6 +168,6 @@ def show_warnings(warnings: Sequence[str]) -> None:
 def reasons_document(reasons: dict[str, Group]) -> list[dict[str, Any]]:
     """Return the reasons for JSON."""
     return [
-        {"reason": reason, "rows": group.count, "first_lines": group.lines}
+        {"reason": reason, "detail": group.detail or None, "rows": group.count, "first_lines": group.lines}
         for reason, group in sorted(reasons.items(), key=lambda item: -item[1].count)
     ]

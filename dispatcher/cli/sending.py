@@ -51,10 +51,11 @@ def open_client() -> Iterator[Client]:
 
 def report(client: Client, receipt: Receipt, *, wait: float | None, as_json: bool, reveal: bool) -> None:
     """Say where the message went, follow it if asked, and end with the exit code that its state deserves."""
-    heard = client.services.bell.ring()  # rung already, so this only asks whether Redis is there
     message = client.dispatcher.message(receipt.id)
     if wait is not None:
         message = _follow(client, message, until=time.monotonic() + wait)
+    # A message that left the queue had a worker; else this asks whether Redis is reachable now, not when it was sent.
+    heard = message.state is not State.QUEUED or client.services.bell.ring()
     if as_json:
         from dispatcher.cli import screen, shown
 

@@ -9,7 +9,7 @@ import typer
 
 from dispatcher.cli import sending
 from dispatcher.cli.options import MOMENT, AsJson, Reveal
-from dispatcher.domain.message import Priority
+from dispatcher.domain.message import Priority, with_plain_line_ends
 
 
 def sms(
@@ -51,7 +51,7 @@ def sms(
 
     The exit code is 0 once it is in the ledger; with --wait, once the API accepted it (1 if it did not in time).
     """
-    body = sys.stdin.read().rstrip("\n") if text == "-" else text
+    body = with_plain_line_ends(sys.stdin.read()).rstrip("\n") if text == "-" else text
     with sending.open_client() as client:
         receipt = client.dispatcher.send_sms(
             to,

@@ -12,7 +12,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dispatcher.campaigns.progress import closed_until
 from dispatcher.cli import screen
 from dispatcher.cli.when import at, in_words, roughly
 from dispatcher.domain.errors import SettingsError
@@ -126,7 +125,7 @@ def page(view: View, *, wide: bool) -> Group:
     parts += [screen.headline("Needs a person"), _indented(screen.facts(urgent))] if urgent else [_CALM]
     parts += ["", _queues(status, gap=2 if wide else 1), "", _channels(status), ""]
     if status.closed:
-        closed = [(screen.inert(each.name), closed_until(each)) for each in status.closed]
+        closed = [(screen.inert(each.name), each.in_words) for each in status.closed]
         parts += [screen.headline("Campaigns outside their send window"), _indented(screen.facts(closed)), ""]
     parts += [screen.headline("Token"), _indented(_token(view))]
     if status.redis_problem is not None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dispatcher.cli import campaign_options as given
-from dispatcher.cli.exits import Exit
+from dispatcher.cli.exits import Exit, complain
 from dispatcher.cli.noun import noun
 from dispatcher.cli.options import AsJson, Reveal, Why
 from dispatcher.cli.session import by, open_ledger
+from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.message import Channel
 from dispatcher.domain.words import counted
+
+if TYPE_CHECKING:
+    from dispatcher.campaigns.opt_outs import Imported
 
 suppress = noun("Note who opted out of a channel; nothing is sent to them, not even what is queued already.")
 
@@ -25,21 +29,37 @@ _AT_ONCE = 1000
 
 @suppress.command()
 def add(numbers: _Numbers, channel: _OfChannel = Channel.SMS, reason: Why = None, as_json: AsJson = False) -> None:
-    """Note that recipients opted out. It counts at the next claim, for running campaigns too.
+    """Record that recipients opted out. It counts at the next claim, for running campaigns too.
+
+    A number that cannot be read is listed and makes the command fail; the others are recorded.
 
     Example:
       dispatcher suppress add +61491570006 --reason "STOP on 24 November"
     """
+    from dispatcher.campaigns.check import hidden
     from dispatcher.cli import screen
-    from dispatcher.domain.recipient import parse_recipient
+    from dispatcher.domain.recipient import Recipient, parse_recipient
 
+    readable: dict[Recipient, None] = {}
+    wrong: list[tuple[int, str, InvalidMessage]] = []
+    new = 0
     with open_ledger() as services:
-        checked = list(dict.fromkeys(parse_recipient(each, region=services.intake.region) for each in numbers))
-        new = services.campaign_books.suppress(channel, checked, by(services, reason))
+        for place, each in enumerate(numbers, start=1):
+            try:
+                readable[parse_recipient(each, region=services.intake.region)] = None
+            except InvalidMessage as error:
+                wrong.append((place, hidden(each), error))
+        if readable:
+            new = services.campaign_books.suppress(channel, list(readable), by(services, reason))
     if as_json:
-        screen.print_json({"channel": channel, "given": len(checked), "new": new})
-    else:
-        screen.say(f"{new:,} opted out of {channel.value}; {len(checked) - new:,} had before.")
+        invalid = [{"position": place, "number": number, "reason": unread.problem} for place, number, unread in wrong]
+        screen.print_json({"channel": channel, "given": len(readable), "new": new, "invalid": invalid})
+    elif readable:
+        screen.say(f"{new:,} opted out of {channel.value}; {len(readable) - new:,} had before.")
+    for place, _, unread in wrong:
+        complain(f"number {place} is not recorded: {unread}")
+    if wrong:
+        raise typer.Exit(Exit.FAILED if readable else Exit.USAGE)
 
 
 @suppress.command()
@@ -74,9 +94,12 @@ def import_(
     reason: Why = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take opt-outs from a CSV file with a column `recipient` (or map one). Run twice, it changes nothing.
+    """Record opt-outs from a CSV file with a column `recipient` (or map one). Run twice, it changes nothing.
 
-    Columns `channel` and `reason` count where there are such, so what `suppress export` wrote comes back as it was.
+    Columns `channel`, `reason` and `opted_out_at` (ISO 8601, UTC unless it has a zone) count where the file has them,
+    so the list that `suppress export` wrote is restored with its dates and reasons.
+
+    A line that cannot be read is listed and makes the command fail (exit code 1); all other lines are recorded.
 
     Example:
       dispatcher suppress import stop.csv --map Mobile=recipient --region AU
@@ -102,11 +125,44 @@ def import_(
             on_invalid=rows,
         )
     if as_json:
-        reasons = intake_screen.reasons_document(done.reasons)
-        screen.print_json({"rows": done.rows, "new": done.new, "invalid": done.invalid, "reasons": reasons})
+        screen.print_json(_document(done))
     else:
-        screen.say(f"{done.new:,} opted out, of {counted(done.rows, 'row')}; {done.invalid:,} invalid.")
-        intake_screen.show_reasons(done.reasons)
+        _show(done)
+    if not done.complete:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _document(done: Imported) -> dict[str, Any]:
+    from dispatcher.cli import intake_screen
+
+    return {
+        "rows": done.rows,
+        "new": done.new,
+        "invalid": done.invalid,
+        "reasons": intake_screen.reasons_document(done.reasons),
+        "invalid_rows": [
+            {"line": each.line, "number": each.value, "reason": each.sentence} for each in done.first_invalid
+        ],
+        "undated": {"rows": done.undated.count, "first_lines": done.undated.lines},
+    }
+
+
+def _show(done: Imported) -> None:
+    from dispatcher.cli import intake_screen, screen
+
+    screen.say(f"{done.new:,} opted out, of {counted(done.rows, 'row')}; {done.invalid:,} invalid.")
+    intake_screen.show_reasons(done.reasons)
+    for each in done.first_invalid:
+        complain(f"line {each.line} is not recorded: {each.value!r}: {each.sentence}")
+    if done.invalid > len(done.first_invalid):
+        complain(f"{done.invalid - len(done.first_invalid):,} more lines are not recorded; --invalid-to FILE lists all")
+    if done.undated.count:
+        lines = ", ".join(map(str, done.undated.lines))
+        more = ", …" if done.undated.count > len(done.undated.lines) else ""
+        complain(
+            f"{counted(done.undated.count, 'opt-out')} recorded without its date (line {lines}{more}): opted_out_at is "
+            "not a past moment in ISO 8601, such as 2026-11-24T09:00:00Z"
+        )
 
 
 @suppress.command()
@@ -114,7 +170,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to.", show_default=False)],
     channel: Annotated[Channel | None, typer.Option("--channel", help="Only of this channel.")] = None,
 ) -> None:
-    """Write all opt-outs as CSV, in the form that `suppress import` takes. Numbers are whole."""
+    """Write all opt-outs as CSV, which `suppress import` reads back as it is. Numbers are whole."""
     from dispatcher.campaigns.cells import inert_cell
     from dispatcher.cli import screen
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
-from dispatcher.domain.money import MINOR_UNITS
+from dispatcher.domain.money import MINOR_UNITS, NotAnAmount, read_amount
 
-_PART = re.compile(r"(\d[\d_,']*(?:\.\d+)?)\s*(/\s*day)?", re.ASCII | re.IGNORECASE)
+_PART = re.compile(r"([^\s/;]+)\s*(/\s*day(?!\w))?", re.IGNORECASE)
+_GROUPS_OF_THREE = re.compile(r"(?<![\d.,'/])\d{1,3}(?:\s+\d{3})+(?!\d)")
+"""A space between caps, or between thousands."""
+_FORM = "write it as 12345.00, as 500.00/day or as 12345.00 500.00/day"
+_SHOWN = 40
 _MOST = 10**15
 """In the smallest unit; more than this is a slip of the keyboard."""
 
@@ -26,7 +30,8 @@ class Budget:
         caps = [] if self.total is None else [in_units(self.total, self.currency)]
         if self.daily is not None:
             caps.append(f"{in_units(self.daily, self.currency)}/day")
-        return " ".join(caps)
+        written = " ".join(caps)
+        return ", ".join(caps) if _GROUPS_OF_THREE.search(written) else written
 
 
 def parse_budget(text: str, currency: str) -> Budget:
@@ -37,17 +42,29 @@ def parse_budget(text: str, currency: str) -> Budget:
     >>> parse_budget("12345 500.50/day", "AUD")
     Budget(currency='AUD', total=1234500, daily=50050)
     """
+    if _GROUPS_OF_THREE.search(text):
+        raise ValueError(f"{text!r} has a space that may separate thousands or two caps; {_FORM}")
     caps: dict[bool, int] = {}
     rest = text.strip()
     while rest:
         part = _PART.match(rest)
         if part is None or bool(part[2]) in caps:
-            raise ValueError(f"{text!r} is not a budget; write it as 12345.00, as 500/day or as 12345.00 500/day")
-        caps[bool(part[2])] = to_minor(part[1], currency)
-        rest = rest[part.end() :].lstrip(" ,;")
+            raise ValueError(f"{text!r} is not a budget; {_FORM}")
+        amount, rest = part[1], rest[part.end() :]
+        if rest and not part[2]:  # "12345.00, 500.00/day"
+            amount = amount.removesuffix(",")
+        try:
+            caps[bool(part[2])] = to_minor(amount, currency)
+        except NotAnAmount as wrong:
+            which = "it" if amount == text.strip() else repr(amount[:_SHOWN])
+            raise ValueError(f"{text.strip()[:_SHOWN]!r} is not a budget: {which} {wrong}") from None
+        rest = rest.lstrip(" ,;\t\n")
     if not caps:
-        raise ValueError("is empty; write it as 12345.00, as 500/day or as 12345.00 500/day")
-    return Budget(currency=currency, total=caps.get(False), daily=caps.get(True))
+        raise ValueError(f"is empty; {_FORM}")
+    budget = Budget(currency=currency, total=caps.get(False), daily=caps.get(True))
+    if budget.total is not None and budget.daily is not None and budget.daily > budget.total:
+        raise ValueError(f"{text!r} allows more on one day than in all: read as {budget}")
+    return budget
 
 
 def to_minor(amount: Decimal | str, currency: str) -> int:
@@ -58,17 +75,15 @@ def to_minor(amount: Decimal | str, currency: str) -> int:
     >>> to_minor("12.50", "AUD"), to_minor("500", "JPY")
     (1250, 500)
     """
-    try:
-        value = Decimal(re.sub("[_,']", "", amount) if isinstance(amount, str) else amount)
-    except InvalidOperation:
-        raise ValueError(f"{amount!r} is not an amount; write it as 12345.00") from None
+    value = amount if isinstance(amount, Decimal) else read_amount(amount, currency)
     numerator, denominator = value.as_integer_ratio()  # exact, where decimal arithmetic rounds to 28 digits
     unit: int = 10 ** MINOR_UNITS[currency]
     minor, over = divmod(numerator * unit, denominator)
     if over:
         raise ValueError(f"{amount} has more decimals than {currency}, which has {MINOR_UNITS[currency]}")
     if not 0 < minor <= _MOST:
-        raise ValueError(f"{amount} is not an amount above zero that anybody means; write it as 12345.00")
+        problem = "must be greater than 0" if minor <= 0 else "is above any budget"
+        raise ValueError(f"{str(amount)[:_SHOWN]!r} {problem}, for example 12345.00")
     return minor
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -93,6 +94,7 @@ def check_campaign(name: str, wanted: Wanted, *, now: datetime, region: str | No
     :param region: for numbers in national form, if the campaign names none.
     :raises InvalidCampaign: the first part that is wrong, and what would be right.
     """
+    _refuse_unknown(wanted)
     kind = _channel(wanted.get("channel", "sms"))
     text = _template(wanted.get("template"), kind)
     if kind is Channel.SMS:
@@ -132,6 +134,15 @@ def _check_opens(window: SendWindow, start: datetime, expires_at: datetime | Non
         raise InvalidCampaign(
             "window", f"{window} is never open before the messages expire, {at(end)}; give other days"
         )
+
+
+def _refuse_unknown(wanted: Wanted) -> None:
+    """Refuse what names no part: a misspelt ``budget`` would be a campaign without one."""
+    for part in wanted:
+        if part not in Wanted.__annotations__:
+            near = difflib.get_close_matches(part, Wanted.__annotations__, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Wanted.__annotations__)}"
+            raise InvalidCampaign(part, f"is no part of a campaign; {hint}")
 
 
 def _refuse_gift_parts(wanted: Wanted) -> None:

@@ -35,19 +35,23 @@ class DispatcherError(Exception):
 class InvalidMessage(DispatcherError, ValueError):
     """A field of a message is wrong. ``field`` names it, ``problem`` says what would be right.
 
+    ``detail`` is the part of the problem that belongs to this one value: a place in it, the form that would be right.
+    ``fault`` is the problem without it, equal for all values with the same fault, so that they can be counted.
     ``position`` is the place (from 0) in the iterable given to ``send_many``, else None.
     """
 
-    def __init__(self, field: str, problem: str, *, position: int | None = None) -> None:
+    def __init__(self, field: str, fault: str, *, detail: str = "", position: int | None = None) -> None:
         self.field = field
-        self.problem = problem
+        self.fault = fault
+        self.detail = detail
+        self.problem = f"{fault}: {detail}" if detail else fault
         self.position = position
         where = "" if position is None else f"message {position}: "
-        super().__init__(f"{where}{field}: {problem}")
+        super().__init__(f"{where}{field}: {self.problem}")
 
     def at(self, position: int) -> InvalidMessage:
-        """Return the same complaint, telling where in a stream of messages it arose."""
-        return InvalidMessage(self.field, self.problem, position=position)
+        """Return the same error with the message's position in the stream."""
+        return InvalidMessage(self.field, self.fault, detail=self.detail, position=position)
 
 
 class IdempotencyConflict(DispatcherError):

@@ -14,9 +14,6 @@ from functools import lru_cache
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata, PhoneNumberDesc
 
 _CODES = {str(code): regions for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
-_WRITTEN = re.compile(r"[\d ()./-]{1,40}\Z", re.ASCII)
-"""A number as people write it. The library takes more, but refuses a text of more than 250 characters."""
-_APART = str.maketrans("", "", " ()./-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +47,37 @@ class _Dialling:
     prefix: re.Pattern[str] | None
     general: re.Pattern[str]
     lengths: frozenset[int]
+    zero: bool
+    """Whether a number begins with a 0 inside the region, and without it elsewhere."""
+
+
+def calling_code(region: str) -> str | None:
+    """Return the country code of a region; None for an unknown region.
+
+    >>> calling_code("AU"), calling_code("XX")
+    ('61', None)
+    """
+    dialling = _dialling(region)
+    return None if dialling is None else dialling.code
+
+
+def is_calling_code(digits: str) -> bool:
+    """Say whether digits are the country code of some country.
+
+    >>> is_calling_code("44"), is_calling_code("4")
+    (True, False)
+    """
+    return digits in _CODES
+
+
+def dials_zero(region: str) -> bool:
+    """Say whether national numbers of a region begin with a 0 that their international form lacks.
+
+    >>> dials_zero("AU"), dials_zero("US")
+    (True, False)
+    """
+    dialling = _dialling(region)
+    return dialling is not None and dialling.zero
 
 
 def is_certain_mobile(text: str) -> bool:
@@ -69,17 +97,18 @@ def is_certain_mobile(text: str) -> bool:
     return False
 
 
-def certain_mobile(text: str, region: str) -> str | None:
+def certain_mobile(digits: str, region: str) -> str | None:
     """Return the E.164 form of what is for certain a mobile in its country's own form; None: ask the library.
 
-    >>> certain_mobile("0491 570 006", "AU")
+    :param digits: the number's ASCII digits, without the characters between them.
+
+    >>> certain_mobile("0491570006", "AU")
     '+61491570006'
     """
     dialling = _dialling(region)
-    if dialling is None or not _WRITTEN.match(text):
+    if dialling is None or digits.startswith(("00", dialling.code)):  # these have a second reading
         return None
-    digits = text.translate(_APART)
-    if digits.startswith(dialling.code) or (dialling.international and dialling.international.match(digits)):
+    if dialling.international and dialling.international.match(digits):
         return None
     stripped = dialling.prefix and dialling.prefix.match(digits)
     if stripped:
@@ -150,6 +179,7 @@ def _dialling(region: str) -> _Dialling | None:
         prefix=_begins(metadata.national_prefix_for_parsing),
         general=_whole([metadata.general_desc]),
         lengths=_lengths(metadata.general_desc).difference(metadata.general_desc.possible_length_local_only),
+        zero=metadata.national_prefix == "0",
     )
 
 

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 
 from dispatcher.domain.errors import QueryError
 from dispatcher.domain.fields import FIELDS, FieldKind, Kind
 from dispatcher.domain.message import UNKEPT
+from dispatcher.domain.money import NotAnAmount, read_amount
 from dispatcher.domain.state import State
 
 LONGEST = 500
@@ -169,12 +169,12 @@ def _with(term: Term, values: tuple[str, ...]) -> Term:
 
 def _amount(term: Term, value: str, place: int) -> Term:
     try:
-        amount = Decimal(value)
-        if not amount.is_finite() or abs(amount.adjusted()) > _MOST_DIGITS:
-            raise InvalidOperation
-    except InvalidOperation:
-        raise QueryError(f"{value!r} is not an amount; write amount>=50", place) from None
-    return term
+        amount = read_amount(value, None)
+        if amount.adjusted() > _MOST_DIGITS:
+            raise NotAnAmount("is above any amount", "write it as 25.00")
+    except NotAnAmount as wrong:
+        raise QueryError(f"{value!r} is not an amount: it {wrong.fault}; write amount>=50", place) from None
+    return Term(field=term.field, operator=term.operator, values=(str(amount),), negated=term.negated)
 
 
 def _moment(term: Term, value: str, now: datetime, place: int) -> Term:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dispatcher.ledger.schema import HEAD, current, migrate, require_head
     from dispatcher.ledger.sessions import after_commit
     from dispatcher.ledger.sql_ledger import SqlLedger
-    from dispatcher.ledger.suppressions import Suppression
+    from dispatcher.ledger.suppressions import OptOut, Suppression
 else:
     __getattr__ = exports(
         __name__,
@@ -52,7 +52,7 @@ else:
             "schema": ["HEAD", "current", "migrate", "require_head"],
             "sessions": ["after_commit"],
             "sql_ledger": ["SqlLedger"],
-            "suppressions": ["Suppression"],
+            "suppressions": ["OptOut", "Suppression"],
         },
     )
 
@@ -81,6 +81,7 @@ __all__ = [
     "Loaded",
     "Message",
     "Operation",
+    "OptOut",
     "Outbox",
     "Pause",
     "Resolution",

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from dispatcher.domain.campaign import Terms
 from dispatcher.domain.message import Channel
+from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import after_campaigns, campaigns, counts, loading, suppressions
 from dispatcher.ledger.after_campaigns import Delivery, FailureGroup
@@ -19,6 +20,7 @@ from dispatcher.ledger.closed import Closed, closed
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.loading import Loaded, LoadPage
 from dispatcher.ledger.operations import By
+from dispatcher.ledger.suppressions import OptOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +139,19 @@ class CampaignBooks:
             return loading.opted_out_among(connection, channel.value, recipients)
 
     def suppress(self, channel: Channel, recipients: Sequence[str], by: By) -> int:
-        """Note that recipients opted out, and return how many had not before."""
+        """Record that recipients opted out now, and return how many had not before."""
+        return self.record_opt_outs(
+            [
+                OptOut(channel=channel, recipient=Recipient(each), reason=by.reason, opted_out_at=by.now)
+                for each in recipients
+            ],
+            by,
+        )
+
+    def record_opt_outs(self, opt_outs: Sequence[OptOut], by: By) -> int:
+        """Record opt-outs with their own dates and reasons, and return how many are new."""
         with transaction(self.engine) as connection:
-            return suppressions.add(connection, channel, recipients, by)
+            return suppressions.record(connection, opt_outs, by)
 
     def unsuppress(self, channel: Channel, recipients: Sequence[str], by: By) -> int:
         """Note that recipients want messages again, and return how many had opted out."""

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, exists, select
 
 from dispatcher.domain.message import Priority
 from dispatcher.domain.state import CampaignState, State
+from dispatcher.domain.words import at
 from dispatcher.ledger.advance import next_interval
 from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow
 
@@ -23,6 +24,11 @@ class Closed:
     name: str
     until: datetime | None
     """When it opens next for some of the recipients; None: not before the messages expire."""
+
+    @property
+    def in_words(self) -> str:
+        """Until when it is closed, for people."""
+        return "closed until the messages expire" if self.until is None else f"closed until {at(self.until)}"
 
 
 def closed(connection: Connection, *, now: datetime, campaigns: Collection[UUID] | None = None) -> list[Closed]:

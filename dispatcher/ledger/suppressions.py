@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, tuple_
 
-from dispatcher.domain.message import Channel
+from dispatcher.domain.message import UNKEPT, Channel, with_plain_line_ends
 from dispatcher.domain.recipient import Recipient
 from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.tables import SuppressionRow
@@ -25,16 +26,37 @@ class Suppression:
     created_at: datetime
 
 
-def add(connection: Connection, channel: Channel, recipients: Sequence[str], by: By) -> int:
-    """Note opt-outs, and return how many were new."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOut:
+    """A recipient that opted out of a channel, to be recorded."""
+
+    channel: Channel
+    recipient: Recipient
+    reason: str | None
+    opted_out_at: datetime
+
+
+def record(connection: Connection, opt_outs: Sequence[OptOut], by: By) -> int:
+    """Record opt-outs, and return how many were new. One that is recorded already keeps its date and reason."""
+    earliest: dict[tuple[str, str], OptOut] = {}
+    for each in opt_outs:
+        place = (each.channel.value, str(each.recipient))
+        if place not in earliest or each.opted_out_at < earliest[place].opted_out_at:
+            earliest[place] = each
     rows = [
-        {"channel": channel.value, "recipient": str(recipient), "reason": by.reason, "created_at": by.now}
-        for recipient in recipients
+        {"channel": channel, "recipient": recipient, "reason": _kept(each.reason), "created_at": each.opted_out_at}
+        for (channel, recipient), each in earliest.items()
     ]
-    insert = insert_into(connection, SuppressionRow).on_conflict_do_nothing().returning(SuppressionRow.recipient)
-    new = len(connection.execute(insert, rows).all()) if rows else 0
-    audit(connection, by, "suppress", f"channel:{channel.value}", recipients=new)
-    return new
+    insert = insert_into(connection, SuppressionRow).on_conflict_do_nothing().returning(SuppressionRow.channel)
+    new = Counter(connection.execute(insert, rows).scalars()) if rows else Counter[str]()
+    for channel in dict.fromkeys(each.channel for each in opt_outs):
+        audit(connection, by, "suppress", f"channel:{channel.value}", recipients=new[channel.value])
+    return new.total()
+
+
+def _kept(reason: str | None) -> str | None:
+    """Return a reason as the ledger keeps it, and as an export and an import leave it."""
+    return UNKEPT.sub("\N{REPLACEMENT CHARACTER}", with_plain_line_ends(reason or "")).strip() or None
 
 
 def remove(connection: Connection, channel: Channel, recipients: Sequence[str], by: By) -> int:

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from dispatcher.campaigns import Campaigns, DryRun
+from dispatcher.campaigns.dry_run import rewritten
 from dispatcher.campaigns.survey import character_name
 from dispatcher.domain.campaign import Wanted
 from dispatcher.domain.errors import (
@@ -29,7 +30,7 @@ from dispatcher.domain.errors import (
     DispatcherError,
     InvalidCampaign,
 )
-from dispatcher.domain.message import Channel
+from dispatcher.domain.message import Channel, with_plain_line_ends
 from dispatcher.domain.state import CampaignState
 from dispatcher.ledger import Campaign
 from dispatcher.logs import get_logger
@@ -141,6 +142,7 @@ def _look(request: Request, form: FormData) -> Response:
         left_out=report.duplicates.count + report.opted_out,
         labels=LABELS,
         character_name=character_name,
+        rewritten=rewritten,
         seal=request.app.state.seal.sign(*asked.parts) if report.recipients else "",
         **_kept(request, asked),
     )
@@ -236,7 +238,7 @@ def _asked(request: Request, form: FormData) -> Asked:
     """Read what was typed, line ends as Python has them; an upload counts if we sealed it ourselves."""
     values = {}
     for name in _names():
-        text = re.sub(r"\r\n?", "\n", str(form.get(name, ""))).replace("\x00", "")
+        text = with_plain_line_ends(str(form.get(name, ""))).replace("\x00", "")
         values[name] = text if name == "template" else text.strip()
     if values["channel"] == Channel.GIFT and request.state.person.role < Role.MONEY:
         raise HTTPException(403, "a gift is money: this is for the role money")

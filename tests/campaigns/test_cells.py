@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.campaigns import cells
-from dispatcher.campaigns.cells import inert_cell
+from dispatcher.campaigns.cells import inert_cell, original_cell
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "=", "-", "+", "@"])
@@ -46,6 +46,11 @@ def test_nothing_is_lost_and_nothing_dangerous_is_first(text: str) -> None:
     if made[:1] in tuple("=+-@\t\r"):
         assert made.isascii()
         assert made[1:].replace(".", "", 1).isdigit()
+
+
+@given(st.text() | st.text("'=+-1 \t\r\n", max_size=5))
+def test_a_cell_is_read_back_as_it_was(text: str) -> None:
+    assert original_cell(inert_cell(text)) == text
 
 
 def test_the_examples_hold() -> None:

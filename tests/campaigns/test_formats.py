@@ -54,6 +54,11 @@ XLSX = zipped("[Content_Types].xml", "xl/workbook.xml", "xl/worksheets/sheet1.xm
 SPREADSHEET = "application/vnd.oasis.opendocument.spreadsheet"
 
 
+def case_of(value: bytes | str) -> str:
+    """Name a case by its sentence: compressed bytes differ between versions of their libraries."""
+    return "file" if isinstance(value, bytes) else value
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -71,7 +76,7 @@ SPREADSHEET = "application/vnd.oasis.opendocument.spreadsheet"
         (ole("WordDocument"), "is a Word document (.doc)"),
         (OLE + bytes(600), "is an old Office document, most likely an Excel workbook (.xls)"),
         (b"\x09\x08\x10\x00\x00\x06\x05\x00", "is an Excel workbook (.xls, version 2 to 5)"),
-        (gzip.compress(CSV), "is a gzip archive, not CSV; unpack it and give list.csv"),
+        (gzip.compress(CSV, mtime=0), "is a gzip archive, not CSV; unpack it and give list.csv"),
         (bz2.compress(CSV), "is a bzip2 archive"),
         (lzma.compress(CSV), "is an xz archive"),
         (b"\x28\xb5\x2f\xfd" + bytes(20), "is a Zstandard archive"),
@@ -98,6 +103,7 @@ SPREADSHEET = "application/vnd.oasis.opendocument.spreadsheet"
         (b"\x00\x05\x16\x07\x00\x02", "is a companion file of macOS"),
         (b"-----BEGIN PGP MESSAGE-----\n", "is an encrypted file (PGP)"),
     ],
+    ids=case_of,
 )
 @pytest.mark.parametrize("name", ["list.csv.gz", "list.csv"])
 def test_a_file_of_another_format_is_named_as_that(tmp_path: Path, content: bytes, sentence: str, name: str) -> None:

@@ -12,11 +12,13 @@ from sqlalchemy import Engine, update
 
 from dispatcher.campaigns import Campaigns
 from dispatcher.campaigns.check import Invalid
+from dispatcher.campaigns.dry_run import rewritten
 from dispatcher.domain.errors import CampaignNotFound, CampaignRefused, InvalidCampaign
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.segments import Encoding
 from dispatcher.domain.state import CAMPAIGN_TRANSITIONS, CampaignState, State
+from dispatcher.domain.written_number import Form
 from dispatcher.inspection import tell
 from dispatcher.ledger import Books, By, Filter, SqlLedger
 from dispatcher.ledger.engine import transaction
@@ -77,6 +79,63 @@ def test_a_dry_run_warns_of_what_one_would_regret(campaigns: Campaigns, clock: F
     assert "would not be over when it expires" in late.warnings[0]
     wrong = campaigns.dry_run([*numbers(8), "x", "y"], template="Hi")
     assert wrong.warnings == ("20% of the rows are invalid: is it the right file?",)
+
+
+def test_a_dry_run_counts_the_numbers_that_were_rewritten_by_their_form(campaigns: Campaigns) -> None:
+    written = [*numbers(3), "+61 491 571 001", "+61-491-571-002", "0491 571 003", "491571004", "61491571005"]
+    written += [
+        "0061 491 571 006",
+        "+61491571007\u200b",
+        "+٦١٤٩١٥٧١٠٠٨",
+        "+61 (0)491 571 009",
+        "0491 571 010",
+        "0491 x",
+    ]
+    report = campaigns.dry_run(written, template="Hi", region="AU")
+    assert report.rewritten == {
+        Form.SPACED: 2,
+        Form.NATIONAL: 2,
+        Form.NO_ZERO: 1,
+        Form.NO_PLUS: 1,
+        Form.PREFIX: 1,
+        Form.INVISIBLE: 1,
+        Form.OTHER_DIGITS: 1,
+        Form.TRUNK_ZERO: 1,
+    }
+    assert "2 in national form → +61…" in rewritten(report)
+    assert "1 in national form without its leading 0 → +61…" in rewritten(report)
+    assert "2 with spaces or punctuation" in rewritten(report)
+    assert campaigns.dry_run(numbers(3), template="Hi").rewritten == {}
+
+
+def test_a_dry_run_shows_money_as_it_was_read(campaigns: Campaigns) -> None:
+    report = campaigns.dry_run(
+        numbers(2), channel="gift", sku="A", amount="1,000.5", currency="EUR", budget="5'000.00, 1500/day"
+    )
+    assert report.terms == {"amount": "EUR 1000.50", "budget": "EUR 5000.00 1500.00/day"}
+    assert campaigns.dry_run(numbers(2), template="Hi").terms == {}
+
+
+def test_amounts_of_a_file_are_refused_each_with_the_form_that_is_right(campaigns: Campaigns) -> None:
+    wrong = {
+        "1.000": "amount has more decimals than EUR, which has 2: write 1000.00 or 1.00",
+        "5,00": "amount has a decimal comma: write 5.00",
+        "1.500,00": "amount has a comma where no thousands separator stands: write 1500.00",
+        "5_00": "amount has an underscore: write 500.00",
+        "1E2": "amount has an exponent: write 100.00",
+        "EUR 5": "amount has letters: write 5.00",
+        "5.": "amount ends in '.': write 5.00",
+    }
+    made = [{"recipient": number, "amount": amount} for number, amount in zip(numbers(7), wrong, strict=True)]
+    more = [{"recipient": number, "amount": "7,50"} for number in numbers(2, first=100)]
+    report = campaigns.dry_run([*made, *more], channel="gift", sku="A", currency="EUR")
+    assert [row.sentence for row in report.first_invalid] == [
+        *wrong.values(),
+        *["amount has a decimal comma: write 7.50"] * 2,
+    ]
+    commas = report.reasons["amount has a decimal comma"]
+    assert (commas.count, commas.detail) == (3, "write 5.00")
+    assert commas.explained("amount has a decimal comma") == "amount has a decimal comma (line 2: write 5.00)"
 
 
 ACTIONS: dict[str, Callable[[Campaigns], object]] = {

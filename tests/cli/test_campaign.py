@@ -15,6 +15,10 @@ from .conftest import MOBILE, OTHER_MOBILE, Shell
 BOTH = f"recipient,first_name\n{MOBILE},Ann\n{OTHER_MOBILE},Łuk\n"
 # Two to whom it goes; then one doubled, three invalid, and one that has opted out.
 MIXED = f"{BOTH}{MOBILE},Ann\n12,x\n+61491570157,\n+61491570158,Bo,more\n+61491570110,Di\n"
+NOT_E164 = (
+    "number is not E.164: it has no + (spreadsheets remove it); "
+    "write it as +61491570006, or set the region for national numbers"
+)
 HI = ("--template", "Hi {first_name}")
 
 
@@ -44,7 +48,11 @@ def test_what_is_left_out_is_counted_and_written_down(offline: Shell, mixed: str
     assert {"1 7 has 3 cells where the header has 2", f"All invalid rows are in {tmp_path / 'bad.csv'}."} <= set(lines)
     assert table((tmp_path / "bad.csv").read_text("utf-8-sig")) == [
         ["line", "number", "reason"],
-        ["5", "••", "number is not E.164; write it as +61491570006 (plus, country, number)"],
+        [
+            "5",
+            "••",
+            NOT_E164,
+        ],
         ["6", "+61•••••••57", "first_name is empty, and the template needs it"],
         ["7", "+61•••••••58", "has 3 cells where the header has 2"],
     ]
@@ -84,6 +92,27 @@ def test_a_dry_run_says_it_all_and_writes_nothing(shell: Shell, mixed: str, tmp_
     assert (document["written"], document["duplicates"]) == (False, {"rows": 1, "first_lines": [4]})
     assert document["samples"][0] == {"line": 2, "recipient": "+61•••••••06", "text": "Hi Ann"}
     assert (shell.rows(), shell("campaign", "list").code) == (0, 3)
+
+
+def test_a_dry_run_says_how_numbers_were_rewritten(offline: Shell) -> None:
+    text = f"recipient\n{MOBILE}\n0491 570 156\n+61 491 570 157\n"
+    told = offline("campaign", "dry-run", "-", "--template", "Hi", "--region", "AU", input=text)
+    assert "rewritten      1 in national form → +61…; 1 with spaces or punctuation" in told.out
+    document = offline("campaign", "dry-run", "-", "--template", "Hi", "--region", "AU", "--json", input=text).json
+    assert document["rewritten"] == {"national": 1, "spaced": 1}
+
+
+def test_money_is_shown_as_it_was_read(offline: Shell) -> None:
+    gifts = ("--channel", "gift", "--sku", "A", "--amount", "5", "--currency", "EUR", "--budget", "1,500.00 20/day")
+    assert "budget         EUR 1500.00 20.00/day" in offline("campaign", "dry-run", "-", *gifts, input=BOTH).out
+    made = offline("campaign", "create", "-", "--name", "x", *gifts, input=BOTH).out
+    assert "amount      EUR 5.00" in made
+    assert "budget      EUR 1500.00 20.00/day" in made
+    wrong = offline("campaign", "create", "-", "--name", "y", *gifts[:-1], "15,00", input=BOTH)
+    assert (wrong.code, wrong.err) == (
+        2,
+        "error: budget: '15,00' is not a budget: it has a decimal comma: write 15.00\n",
+    )
 
 
 def test_a_dry_run_of_gifts_counts_the_money_even_without_redis(offline: Shell) -> None:

@@ -68,7 +68,10 @@ def test_the_same_again_is_a_duplicate_and_other_content_is_refused(shell: Shell
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("sms", "0491570006", "Hi"), "recipient: '049•••••06' is not E.164; write it as +61491570006"),
+        (
+            ("sms", "0491570006", "Hi"),
+            "recipient: '049•••••06' is not E.164: it has no + (spreadsheets remove it); write it as +61491570006",
+        ),
         (("sms", "+61299999999", "Hi"), "recipient: '+61•••••••99' cannot be a mobile number"),
         (("sms", "+61000000000", "Hi"), "recipient: '+61•••••••00' is not a number in use"),
         (("sms", "", "Hi"), "recipient: is empty; give an E.164 number"),
@@ -89,7 +92,10 @@ def test_the_same_again_is_a_duplicate_and_other_content_is_refused(shell: Shell
             "amount: '-5' is not more",
         ),
         (("gift", MOBILE, "--sku", "A", "--amount", "1.001", "--currency", "AUD", "--key", "k"), "amount: '1.001' has"),
-        (("gift", MOBILE, "--sku", "A", "--amount", "NaN", "--currency", "AUD", "--key", "k"), "amount: 'NaN' is not"),
+        (
+            ("gift", MOBILE, "--sku", "A", "--amount", "NaN", "--currency", "AUD", "--key", "k"),
+            "amount: 'NaN' has no digit: write it as 25.00",
+        ),
         (("gift", MOBILE, "--sku", "A", "--amount", "5", "--currency", "AUX", "--key", "k"), "currency: 'AUX' is not"),
         (("gift", MOBILE, "--sku", "A B", "--amount", "5", "--currency", "AUD", "--key", "k"), "sku: is not 1 to 64"),
         (("gift", MOBILE, "--amount", "5", "--currency", "AUD", "--key", "k"), "Missing option '--sku'"),
@@ -123,6 +129,30 @@ def test_the_text_may_come_by_standard_input(offline: Shell) -> None:
     assert ended.json["body"] == "Your code is 1"
 
 
+@pytest.mark.parametrize("text", ["Hi\r\nAnn\r\n", "Hi\rAnn\r", "Hi\nAnn\n\n", "Hi\r\nAnn"])
+def test_line_ends_are_one_character_however_the_text_comes(offline: Shell, text: str) -> None:
+    for ended in (
+        offline("sms", MOBILE, "-", "--json", "--reveal", input=text),
+        offline("sms", MOBILE, text.rstrip(), "--json", "--reveal"),
+    ):
+        assert (ended.json["body"], ended.json["body_characters"]) == ("Hi\nAnn", 6)
+    gift = offline("gift", MOBILE, *GIFT, "--key", "k", "--note", text.rstrip(), "--json", "--reveal")
+    assert gift.json["gift"]["note"] == "Hi\nAnn"
+
+
+@pytest.mark.parametrize("number", ["+61 491 570 006", "tel:+61-491-570-006", "+61491570006\u200b", "+٦١٤٩١٥٧٠٠٠٦"])
+def test_a_number_is_read_however_it_is_spaced(offline: Shell, number: str) -> None:
+    assert offline("sms", number, "Hi", "--json", "--reveal").json["recipient"] == MOBILE
+
+
+@pytest.mark.parametrize("amount", ["15,00", "1.000", "5_00", "1E2", "1,000"])
+def test_an_amount_that_may_be_another_is_refused_with_the_right_form(offline: Shell, amount: str) -> None:
+    ended = offline("gift", MOBILE, "--sku", "A", "--amount", amount, "--currency", "EUR", "--key", "k")
+    assert (ended.code, offline.rows()) == (2, 0)
+    assert ended.err.startswith(f"error: amount: '{amount}' has ")
+    assert ": write " in ended.err
+
+
 def test_national_numbers_need_a_region(offline: Shell) -> None:
     offline.set(region="AU")
     assert offline("sms", "0491 570 006", "Hi", "--json", "--reveal").json["recipient"] == MOBILE
@@ -138,6 +168,24 @@ def test_waiting_ends_well_once_it_is_accepted(shell: Shell) -> None:
     ended = shell("sms", MOBILE, "Hi", "--wait", "10", "--json")
     worker.join()
     assert (ended.code, ended.json["state"]) == (0, "accepted")
+
+
+def test_what_was_accepted_is_not_said_to_wait(shell: Shell) -> None:
+    """Redis was away when the message was enqueued, and back before a worker sent it."""
+    services = shell.services()
+    shell.set(redis_url="redis://127.0.0.1:1/0")
+
+    def send() -> None:
+        time.sleep(0.3)
+        services.pump().run()
+
+    worker = threading.Thread(target=send)
+    worker.start()
+    ended = shell("sms", MOBILE, "Hi", "--wait", "10")
+    worker.join()
+    services.close()
+    assert (ended.code, ended.err) == (0, "")
+    assert "accepted" in ended.out
 
 
 def test_waiting_fails_with_the_reason(shell: Shell, sandbox: SandboxControl) -> None:

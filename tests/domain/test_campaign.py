@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 
@@ -21,3 +23,20 @@ def test_what_no_database_keeps_is_refused_by_the_name_of_its_part(part: str, br
     with pytest.raises(InvalidCampaign) as caught:
         check_campaign(broken if part == "name" else "spring", wanted, now=NOW)
     assert caught.value.field == part
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [("budgett", "did you mean budget?"), ("Budget", "did you mean budget?"), ("xyz", "there are channel, ")],
+)
+def test_an_argument_that_is_no_part_of_a_campaign_is_refused(part: str, says: str) -> None:
+    wanted = cast("Wanted", {"template": "Hi", part: "1"})
+    with pytest.raises(InvalidCampaign, match=rf"{part}: is no part of a campaign; .*{re.escape(says)}"):
+        check_campaign("spring", wanted, now=NOW)
+
+
+@pytest.mark.parametrize(("budget", "amount"), [("15,00", "5"), ("5_00", "5"), ("100.00", "1.000"), ("100.00", "1E2")])
+def test_money_of_a_campaign_is_read_as_money_of_a_gift(budget: str, amount: str) -> None:
+    wanted: Wanted = {"channel": "gift", "sku": "A", "currency": "EUR", "budget": budget, "amount": amount}
+    with pytest.raises(InvalidCampaign, match=r": write (15\.00|500\.00|1000\.00 or 1\.00|100\.00)"):
+        check_campaign("spring", wanted, now=NOW)

@@ -39,11 +39,12 @@ def check(kind: type[Sms] | type[Gift], **changes: Any) -> NewMessage:
     [
         (Sms, {"recipient": ""}, "recipient", "empty"),
         (Sms, {"recipient": "0491570006"}, "recipient", "E.164"),
-        (Sms, {"recipient": "+61 491 570 006"}, "recipient", "E.164"),
+        (Sms, {"recipient": "+61 491 570 00x"}, "recipient", "the letter 'x'"),
         (Sms, {"recipient": "+6149157"}, "recipient", "not a number in use"),
         (Sms, {"recipient": "+61255501234"}, "recipient", "cannot be a mobile"),
-        (Sms, {"recipient": "+٦١٤٩١٥٧٠٠٠٦"}, "recipient", "E.164"),
-        (Sms, {"recipient": None}, "recipient", "empty"),
+        (Sms, {"recipient": "0061491570006"}, "recipient", "00 instead of +"),
+        (Sms, {"recipient": None}, "recipient", "missing"),
+        (Sms, {"recipient": 61491570006}, "recipient", "of type int"),
         (Sms, {"body": ""}, "body", "empty"),
         (Sms, {"body": " \n"}, "body", "empty"),
         (Sms, {"body": "x" * 1531}, "body", "11 SMS parts"),
@@ -69,8 +70,10 @@ def check(kind: type[Sms] | type[Gift], **changes: Any) -> NewMessage:
         (Gift, {"amount": Decimal(-5)}, "amount", "more than zero"),
         (Gift, {"amount": "25.001"}, "amount", "more decimals than AUD"),
         (Gift, {"amount": "25.5", "currency": "JPY"}, "amount", "more decimals than JPY"),
-        (Gift, {"amount": "NaN"}, "amount", "more than zero"),
-        (Gift, {"amount": "twenty"}, "amount", "not a decimal"),
+        (Gift, {"amount": "NaN"}, "amount", "no digit"),
+        (Gift, {"amount": Decimal("NaN")}, "amount", "more than zero"),
+        (Gift, {"amount": "twenty"}, "amount", "no digit: write it as 25.00"),
+        (Gift, {"amount": 25}, "amount", "of type int; give a Decimal"),
         (Gift, {"amount": 25.0}, "amount", "Decimal or its text"),
         (Gift, {"amount": "1000000.01"}, "amount", "the most"),
         (Gift, {"currency": "XXX"}, "currency", "ISO 4217"),
@@ -100,6 +103,15 @@ def test_amounts_come_out_with_exactly_the_decimals_of_their_currency() -> None:
         gift = check(Gift, amount=amount, currency=currency).gift
         assert gift is not None
         assert str(gift.amount) == exact
+
+
+@pytest.mark.parametrize("text", ["Hi\r\nAnn", "Hi\rAnn", "Hi\nAnn"])
+def test_line_ends_are_lf_before_a_text_is_counted_or_compared(text: str) -> None:
+    plain = check(Sms, body="Hi\nAnn")
+    assert (check(Sms, body=text).body, check(Sms, body=text).fingerprint) == ("Hi\nAnn", plain.fingerprint)
+    gift = check(Gift, note=text).gift
+    assert gift is not None
+    assert gift.note == "Hi\nAnn"
 
 
 def test_times_become_utc_and_the_default_life_is_72_hours() -> None:

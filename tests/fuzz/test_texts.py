@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from dispatcher.domain.errors import InvalidCampaign, InvalidMessage, QueryError
 from dispatcher.domain.fields import FIELDS, Kind
 from dispatcher.domain.forecast import finish_at
 from dispatcher.domain.message import Intake, Sms, check_message
-from dispatcher.domain.money import MINOR_UNITS, parse_amount, parse_currency
+from dispatcher.domain.money import MINOR_UNITS, parse_amount, parse_currency, read_amount
 from dispatcher.domain.query import Query, parse_query
 from dispatcher.domain.rate import parse_rate
 from dispatcher.domain.recipient import E164, parse_recipient
@@ -31,6 +32,7 @@ from dispatcher.domain.window import parse_window
 from dispatcher.ledger import Books, InspectionBooks
 from tests.fuzz.hostile import AGES, MOMENTS, TEXTS, mutated, repeated
 from tests.fuzz.tally import TALLY, examples
+from tests.fuzz.written import Amount, Number, amounts, damaged_numbers, numbers
 from tests.making import NUMBER, gift, new_id, sms
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -188,7 +190,7 @@ def test_a_budget_is_written_as_it_is_read_and_never_rounded(text: str, currency
         assert parse_budget(str(budget), currency) == budget
         assert len(str(budget)) <= 50
         if budget.daily is None and budget.total is not None:
-            said = Decimal(text.strip(" ,;").translate(str.maketrans("", "", "_,'")))
+            said = read_amount(text.strip(" ,;"), currency)
             assert said == Decimal(budget.total) / 10 ** MINOR_UNITS[currency]
 
 
@@ -197,7 +199,7 @@ def test_a_budget_is_written_as_it_is_read_and_never_rounded(text: str, currency
 def test_an_amount_is_exact(text: str, currency: str) -> None:
     with TALLY.trying("amount", InvalidMessage):
         amount = parse_amount(text, currency)
-        assert amount == Decimal(text)
+        assert amount == Decimal(re.sub("[,'\N{RIGHT SINGLE QUOTATION MARK}]", "", text))
         assert amount > 0
         assert parse_amount(str(amount), currency) == amount
 
@@ -215,6 +217,57 @@ def test_a_recipient_is_e164_and_reads_back(text: str, region: str | None) -> No
         told = str(trial.refusal).replace("+61491570006", "")  # the example of what would be right
         assert text.strip() not in told, "a refusal does not tell the number"
     assert len(hidden(text)) <= 20
+
+
+@examples(400)
+@given(number=numbers())
+def test_a_number_is_read_as_it_is_meant_in_every_form_that_people_use(number: Number) -> None:
+    with TALLY.trying("number as people write it", InvalidMessage) as trial:
+        assert parse_recipient(number.text, region=number.region) == number.meant
+    assert trial.accepted, trial.refusal
+
+
+@examples(400)
+@given(number=damaged_numbers())
+def test_a_damaged_number_reaches_the_one_who_was_meant_or_nobody(number: Number) -> None:
+    with TALLY.trying("number as spreadsheets damage it", InvalidMessage):
+        assert parse_recipient(number.text, region=number.region) == number.meant
+
+
+@examples(300)
+@given(
+    text=numbers() | damaged_numbers(),
+    put=st.sampled_from(["", " ", "0", "+", ".", "-"]) | TEXTS,
+    place=st.integers(0, 20),
+)
+def test_the_short_way_and_the_long_way_agree(text: Number, put: str, place: int) -> None:
+    """Most numbers are certain by the compiled plans; the library is asked about all others."""
+    written = text.text[:place] + put + text.text[place:]
+
+    def answer() -> str:
+        try:
+            return str(parse_recipient(written, region=text.region))
+        except InvalidMessage as refused:
+            return str(refused)
+
+    with TALLY.trying("number, both ways", InvalidMessage):
+        short = answer()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("dispatcher.domain.recipient.is_certain_mobile", lambda _: False)
+            patch.setattr("dispatcher.domain.recipient.certain_mobile", lambda *_: None)
+            assert answer() == short
+
+
+@examples(400)
+@given(amount=amounts())
+def test_an_amount_is_what_its_writer_means_or_it_is_refused(amount: Amount) -> None:
+    with TALLY.trying("amount as people write it", InvalidMessage) as trial:
+        assert parse_amount(amount.text, amount.currency) == amount.meant
+    assert trial.accepted or not amount.plain, trial.refusal
+    with TALLY.trying("budget as people write it", ValueError) as trial:
+        budget = parse_budget(f"{amount.text}/day", amount.currency)
+        assert budget.daily == amount.meant.scaleb(MINOR_UNITS[amount.currency])
+    assert trial.accepted or not amount.plain, trial.refusal
 
 
 soon = st.datetimes(datetime(2026, 11, 24), datetime(2026, 12, 24), timezones=st.timezones())  # noqa: DTZ001

@@ -122,7 +122,7 @@ QUERIES: dict[str, Callable[[Message, datetime], bool]] = {
     "attempts:999999": lambda m, _: False,
     "created:<99999d": lambda m, _: True,
     "created>0001-01-01 created<9999-12-31T23:59": lambda m, _: True,
-    "amount<1e15": lambda m, _: m.gift is not None,
+    "amount<1000000000000000": lambda m, _: m.gift is not None,
     "id:nonsense": lambda m, _: False,
     "campaign:nonsense": lambda m, _: False,
 }
