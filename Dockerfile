@@ -22,6 +22,9 @@ COPY migrations migrations
 COPY examples/recipients.csv examples/
 RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
     && pip --python /opt/dispatcher/bin/python install --no-deps --no-index /wheels/*.whl
+# Nothing above compares the locks with what the wheel asks for; without this a worker would find out.
+RUN pip --python /opt/dispatcher/bin/python check \
+    || { echo "requirements/*.lock do not match pyproject.toml: run make lock, then build again" >&2; exit 1; }
 
 
 FROM build AS build-sandbox

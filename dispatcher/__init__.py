@@ -14,8 +14,19 @@
 The ledger is the queue and the truth; Celery moves the work between machines; Redis holds only what can be rebuilt.
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+_OLDEST = (3, 11)
+"""As in ``requires-python``. This module alone must be readable by older versions, so that they can say so."""
+if sys.version_info < _OLDEST:
+    _found = "{} is {}.{}".format(sys.executable, *sys.version_info[:2])
+    _problem = "dispatcher needs Python {}.{} or newer, {}: python3.11 -m venv .venv".format(*_OLDEST, _found)
+    if sys.argv and os.path.basename(sys.argv[0]) in ("-m", "dispatcher"):
+        sys.exit("error: " + _problem)
+    raise ImportError(_problem)
 
 if TYPE_CHECKING:
     from dispatcher.client import Dispatcher

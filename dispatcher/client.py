@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -12,18 +13,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
-from dispatcher.broker import unseal
-from dispatcher.campaigns import Campaigns
 from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, MessageNotFound
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import Gift, NewMessage, Priority, Sms, check_message
 from dispatcher.domain.receipt import Receipt, Receipts
-from dispatcher.ledger import By, Enqueued, Message, after_commit
 from dispatcher.settings import Settings, load_settings
 from dispatcher.wiring import Services
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+    from dispatcher.campaigns import Campaigns
+    from dispatcher.ledger import Enqueued, Message
 
 PAGE = 1000
 """How many messages of a stream share a transaction."""
@@ -172,14 +173,16 @@ class Dispatcher:
         :raises MessageNotFound: no message has this id.
         :raises TransitionRefused: it is under way, sent or settled otherwise.
         """
-        by = By(actor=f"application:{getpass.getuser()}", reason=reason, now=self._services.clock.now())
+        from dispatcher.ledger import By
+
+        by = By(actor=acting_as("application"), reason=reason, now=self._services.clock.now())
         self._services.books.cancel(as_id(id), by)
         return self._services.books.message(as_id(id))
 
     @property
     def campaigns(self) -> Campaigns:
         """Bursts: ``create``, ``dry_run``, ``start``, ``pause``, ``resume``, ``cancel``, ``progress`` and more."""
-        return self._services.campaigns(f"application:{getpass.getuser()}")
+        return self._services.campaigns(acting_as("application"))
 
     def enqueue_sealed(self, sealed: str) -> Receipt:
         """Enqueue a message that came sealed through the broker, once however often it comes.
@@ -187,11 +190,13 @@ class Dispatcher:
         :raises InvalidMessage: it cannot be opened, or a field of it is wrong; nothing was written.
         :raises IdempotencyConflict: its key belongs to other content; nothing was written.
         """
+        from dispatcher.broker import unseal
+
         services = self._services
         id_, request = unseal(sealed, key=services.settings.enqueue_key.get_secret_value())
         now = services.clock.now()
         checked = check_message(request, id=id_, now=now, intake=services.intake)
-        enqueued = services.books.enqueue([checked], source="broker")
+        enqueued = services.outbox.enqueue([checked], source="broker")
         services.bell.ring()
         return _receipt(enqueued[0])
 
@@ -229,10 +234,12 @@ class Dispatcher:
     def _enqueue(self, messages: list[NewMessage], session: Session | None) -> list[Enqueued]:
         services = self._services
         if session is None:
-            enqueued = services.books.enqueue(messages, source=self._source)
+            enqueued = services.outbox.enqueue(messages, source=self._source)
             services.bell.ring()
         else:
-            enqueued = services.books.enqueue_within(session, messages, source=self._source)
+            from dispatcher.ledger import after_commit
+
+            enqueued = services.outbox.enqueue_within(session, messages, source=self._source)
             after_commit(session, services.bell.ring)
         return enqueued
 
@@ -246,6 +253,18 @@ def as_id(value: UUID | str) -> UUID:
         return value if isinstance(value, UUID) else UUID(value)
     except ValueError:
         raise MessageNotFound(repr(value)) from None
+
+
+def acting_as(what: str) -> str:
+    """Return who acts, for the audit trail: ``application:mona``, or ``cli:uid 10001`` where that user has no name."""
+    try:
+        user = getpass.getuser()
+    except (
+        KeyError,
+        OSError,
+    ):  # a container may run under an id that no passwd file has; which error depends on Python
+        user = f"uid {os.getuid()}"
+    return f"{what}:{user}"[:100]
 
 
 def _pages(messages: Iterable[Sms | Gift], size: int) -> Iterator[list[Sms | Gift]]:

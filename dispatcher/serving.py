@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dispatcher.broker import Stop, Work, make_app, register, run_clock, run_worker
+from dispatcher.broker.pulse import Pulse
 from dispatcher.client import Dispatcher
 from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, SettingsError
-from dispatcher.ledger import By, require_head
 from dispatcher.logs import get_logger
+from dispatcher.preflight import Role, check_installation
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
 from dispatcher.wiring import Services, require_api, spool_folder
 
 if TYPE_CHECKING:
+    from dispatcher.broker import Stop
     from dispatcher.telemetry.metrics import Metrics  # its library is an extra
 
 log = get_logger(__name__)
@@ -30,11 +29,16 @@ def serve_worker(settings: Settings) -> int:
     """Run a worker until SIGTERM, and return its exit code.
 
     :raises SettingsError: the API's address or credentials are missing, or the port for metrics is taken.
+    :raises InstallationError: a package that the settings need is missing or cannot be loaded.
     :raises LedgerUnavailable: the ledger cannot be reached.
     :raises LedgerOutdated: the ledger is not at the migration head; a worker never migrates by itself.
     """
     require_api(settings)
-    process = _prepare(settings, _worker_metrics(settings))
+    check_installation(settings, Role.WORKER)
+    from dispatcher.broker import Stop, Work, make_app, register, run_worker
+
+    pulse = Pulse()
+    process = _prepare(settings, _worker_metrics(settings, pulse))
     stop = Stop()
     app = make_app(settings.redis_url.get_secret_value(), time_limit=_longest_pump(settings).total_seconds())
     register(app, Work(dispatch=lambda: process.pump(stop), enqueue=process.enqueue, tick=process.tick))
@@ -42,6 +46,7 @@ def serve_worker(settings: Settings) -> int:
         app,
         processes=settings.processes,
         stop=stop,
+        pulse=pulse,
         on_ready=lambda: _ready(settings, "worker"),
         in_child=process.start,
     )
@@ -49,11 +54,20 @@ def serve_worker(settings: Settings) -> int:
 
 def serve_clock(settings: Settings) -> int:
     """Run the clock until SIGTERM, and return its exit code; raises as ``serve_worker`` does."""
-    process = _prepare(settings, _clock_metrics(settings))
+    check_installation(settings, Role.CLOCK)
+    from dispatcher.broker import Work, make_app, register, run_clock
+
+    pulse = Pulse()
+    process = _prepare(settings, _clock_metrics(settings, pulse))
+
+    def tick(late: timedelta = timedelta(0)) -> None:
+        pulse.beat()
+        process.tick(late)
+
     app = make_app(settings.redis_url.get_secret_value(), time_limit=60)
-    register(app, Work(dispatch=process.tick, enqueue=process.enqueue, tick=process.tick))
+    register(app, Work(dispatch=tick, enqueue=process.enqueue, tick=tick))
     process.start(_FIRST)
-    return run_clock(app, on_ready=lambda: log.info("clock_ready"))
+    return run_clock(app, pulse=pulse, on_ready=lambda: log.info("clock_ready"))
 
 
 class _Process:
@@ -100,10 +114,14 @@ class _Process:
         except (InvalidMessage, IdempotencyConflict, SettingsError) as refused:
             log.error("enqueue_refused", reason=str(refused))
             now = services.clock.now()
+            from dispatcher.ledger import By
+
             services.books.note_refusal("broker", By(actor="broker", reason=str(refused), now=now))
 
 
 def _prepare(settings: Settings, metrics: Metrics | None) -> _Process:
+    from dispatcher.ledger import require_head
+
     configure_logs(settings.log_level)
     services = Services(settings)
     try:
@@ -115,35 +133,34 @@ def _prepare(settings: Settings, metrics: Metrics | None) -> _Process:
     return _Process(settings, metrics)
 
 
-def _worker_metrics(settings: Settings) -> Metrics | None:
+def _worker_metrics(settings: Settings, pulse: Pulse) -> Metrics | None:
     if settings.metrics_port == 0:
         return None
-    with _told_what_to_install():
-        from dispatcher.telemetry.metrics import worker_metrics
+    from dispatcher.readiness import readiness_once
+    from dispatcher.telemetry.metrics import worker_metrics
+
     return worker_metrics(
         host=settings.metrics_host,
         port=settings.metrics_port,
         concurrency=settings.concurrency,
         spool=spool_folder(settings),
+        stuck=lambda: pulse.stuck,
+        ready=lambda: readiness_once(settings),
     )
 
 
-def _clock_metrics(settings: Settings) -> Metrics | None:
+def _clock_metrics(settings: Settings, pulse: Pulse) -> Metrics | None:
     if settings.metrics_port == 0:
         return None
-    with _told_what_to_install():
-        from dispatcher.telemetry.metrics import clock_metrics
-    return clock_metrics(host=settings.metrics_host, port=settings.metrics_port)
+    from dispatcher.readiness import readiness_once
+    from dispatcher.telemetry.metrics import clock_metrics
 
-
-@contextmanager
-def _told_what_to_install() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as missing:
-        raise SettingsError(
-            f"DISPATCHER_METRICS_PORT: metrics need {missing.name}: pip install 'dispatcher[metrics]', or give 0"
-        ) from None
+    return clock_metrics(
+        host=settings.metrics_host,
+        port=settings.metrics_port,
+        stuck=lambda: pulse.stuck,
+        ready=lambda: readiness_once(settings),
+    )
 
 
 def _ready(settings: Settings, kind: str) -> None:

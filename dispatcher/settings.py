@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -23,8 +22,21 @@ EMBEDDED_FILE = "embedded.env"
 """Where ``dispatcher up`` leaves the addresses of what it started, under HOME, for other terminals to find."""
 
 
-def _default_home() -> Path:
-    return Path(os.environ.get("DISPATCHER_HOME") or Path.home() / ".dispatcher")
+def default_home() -> Path:
+    """Return the folder of embedded data and spool where none is given.
+
+    :raises SettingsError: the user has no home directory, as in a container that runs under a bare user id.
+    """
+    given = os.environ.get("DISPATCHER_HOME")
+    if given:
+        return Path(given)
+    try:
+        return Path.home() / ".dispatcher"
+    except RuntimeError:
+        raise SettingsError(
+            f"DISPATCHER_HOME: not set, and the user with id {os.getuid()} has no home directory; "
+            "set it to a folder that this user may write to"
+        ) from None
 
 
 class Settings(BaseSettings):
@@ -34,7 +46,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, allow_inf_nan=False
     )
 
-    home: Path = Field(default_factory=_default_home, description="Folder where embedded data and the spool live.")
+    home: Path = Field(default_factory=default_home, description="Folder where embedded data and the spool live.")
     ledger_url: SecretStr = Field(
         default=SecretStr(""),
         description="SQLAlchemy URL of the ledger: postgresql+psycopg://… in production; default SQLite under HOME.",
@@ -90,6 +102,9 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="Signs the pages' sessions; empty: sessions end when the pages restart."
     )
     region: str = Field(default="", description="Country (ISO 3166) for numbers in national form; empty: E.164 only.")
+    normalize_text: bool = Field(
+        default=True, description="Send texts in Unicode's composed form (NFC); false: exactly as they were written."
+    )
     redact_after: int = Field(
         default=30,
         ge=0,
@@ -119,6 +134,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, NAME_FILE, .env, and what `dispatcher up` left."""
         return init_settings, env_settings, _NamedFiles(settings_cls), dotenv_settings, _Embedded(settings_cls)
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _is_a_folder(cls, value: Any) -> Any:
+        return default_home() if value == "" else value  # `DISPATCHER_HOME=` is not the current folder
 
     @field_validator("sms_rate", "gift_rate")
     @classmethod
@@ -184,7 +204,7 @@ def load_settings(**overrides: Any) -> Settings:
         unknown = [
             *_unknown_arguments(overrides),
             *_unknown_names(os.environ),
-            *(f".env: {each}" for each in _unknown_names(dotenv_values(".env", interpolate=False))),
+            *(f".env: {each}" for each in _unknown_names(_dotenv())),
         ]
         if unknown:
             raise SettingsError("\n".join(unknown))
@@ -206,6 +226,15 @@ def secret_files() -> dict[str, Path]:
         f"{PREFIX}{name.upper()}_FILE" for name, field in Settings.model_fields.items() if field.annotation is SecretStr
     ]
     return {name: Path(os.environ[name]) for name in names if name in os.environ}
+
+
+def _dotenv() -> dict[str, str | None]:
+    """Return the lines of ``.env``, whose reader is imported only where there is such a file."""
+    if not Path(".env").is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return dotenv_values(".env", interpolate=False)
 
 
 def _unknown_arguments(overrides: Mapping[str, object]) -> list[str]:
@@ -269,7 +298,10 @@ class _Embedded(PydanticBaseSettingsSource):
         return self._values.get(PREFIX + field_name.upper()), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        self._values = read_embedded(_default_home())
+        try:
+            self._values = read_embedded(default_home())
+        except SettingsError:  # the field's default reports it, unless a home is given
+            self._values = {}
         return _given(self)
 
 

@@ -9,27 +9,29 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-from sqlalchemy import Engine
-
-from dispatcher.broker import CeleryBell, make_ringing_app
-from dispatcher.campaigns import Campaigns
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel, Intake
-from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, Policy
-from dispatcher.engine import Pump, PumpShape, Settling, Spool, Tick
-from dispatcher.gateway import Endpoint, RequestsTransport, gift_endpoint, sms_endpoint
-from dispatcher.inspection import Desk, Pruning
-from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock, RetentionBooks, SqlLedger, make_engine
-from dispatcher.limits import RedisLimiter
+from dispatcher.installation import loading
 from dispatcher.meter import Meter, Unmeasured
-from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
-from dispatcher.ports import Transport
 from dispatcher.settings import Settings
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from sqlalchemy import Engine
+
+    from dispatcher.broker import CeleryBell
+    from dispatcher.campaigns import Campaigns
+    from dispatcher.domain.policy import Policy
+    from dispatcher.engine import Pump, Tick
+    from dispatcher.gateway import Endpoint
+    from dispatcher.inspection import Desk, Pruning
+    from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock, Outbox, SqlLedger
+    from dispatcher.limits import RedisLimiter
+    from dispatcher.oauth import SharedTokenSource
+    from dispatcher.ports import Transport
 
 TOKEN_WAIT = timedelta(seconds=2)
 """How long a pump waits for a token that another process is fetching, before it goes on with what is in flight."""
@@ -48,25 +50,42 @@ class Services:
     @cached_property
     def engine(self) -> Engine:
         """The ledger's database."""
+        from dispatcher.ledger import make_engine
+
         return make_engine(self.settings.ledger)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """The ledger as applications write to it."""
+        from dispatcher.ledger import Outbox
+
+        return Outbox(engine=self.engine)
 
     @cached_property
     def books(self) -> Books:
         """The ledger as applications and operators use it."""
+        from dispatcher.ledger import Books
+
         return Books(engine=self.engine)
 
     @cached_property
     def campaign_books(self) -> CampaignBooks:
         """The ledger as campaigns use it."""
+        from dispatcher.ledger import CampaignBooks
+
         return CampaignBooks(engine=self.engine)
 
     @cached_property
     def inspection_books(self) -> InspectionBooks:
         """The ledger as operators look at it and put it right in bulk."""
+        from dispatcher.ledger import InspectionBooks
+
         return InspectionBooks(engine=self.engine)
 
     def desk(self, actor: str) -> Desk:
         """Build what somebody looks at and puts right."""
+        from dispatcher.inspection import Desk
+
         return Desk(
             books=self.inspection_books,
             limiter=self.limiter,
@@ -79,10 +98,15 @@ class Services:
 
     def pruning(self, actor: str) -> Pruning:
         """Build what prunes the ledger, for somebody who acts."""
+        from dispatcher.inspection import Pruning
+        from dispatcher.ledger import RetentionBooks
+
         return Pruning(books=RetentionBooks(engine=self.engine), clock=self.clock, actor=actor)
 
     def campaigns(self, actor: str) -> Campaigns:
         """Build what makes and runs campaigns, for somebody who acts."""
+        from dispatcher.campaigns import Campaigns
+
         sms, gift = self.settings.rates
         return Campaigns(
             books=self.campaign_books,
@@ -92,22 +116,31 @@ class Services:
             rates={Channel.SMS: sms, Channel.GIFT: gift},
             max_attempts=self.settings.max_attempts,
             region=self.settings.region or None,
+            normalize=self.settings.normalize_text,
             actor=actor,
         )
 
     @cached_property
     def ledger(self) -> SqlLedger:
         """The ledger as the engine uses it."""
+        from dispatcher.ledger import SqlLedger
+
         return SqlLedger.on(self.engine)
 
     @cached_property
     def clock(self) -> LedgerClock:
         """Time as the ledger counts it."""
+        from dispatcher.ledger import LedgerClock
+
         return LedgerClock(self.engine)
 
     @cached_property
     def redis(self) -> Redis:
         """Redis for token, limits and bell: short timeouts and no repeats, since a lost reply must not act twice."""
+        from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
         url = self.settings.redis_url.get_secret_value()
         try:
             return Redis.from_url(
@@ -124,11 +157,15 @@ class Services:
     @cached_property
     def bell(self) -> CeleryBell:
         """The bell that wakes workers."""
-        return CeleryBell(self.redis, make_ringing_app(self.settings.redis_url.get_secret_value()))
+        from dispatcher.broker import CeleryBell
+
+        return CeleryBell(self.redis)
 
     @cached_property
     def limiter(self) -> RedisLimiter:
         """Fleet-wide permits."""
+        from dispatcher.limits import RedisLimiter
+
         sms, gift = self.settings.rates
         configured = {Channel.SMS: sms, Channel.GIFT: gift}
         permits = {channel: rate.at_the_permit() for channel, rate in configured.items()}
@@ -139,6 +176,8 @@ class Services:
         """The shared access token."""
         settings = self.settings
         require_api(settings)
+        from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
+
         credentials = Credentials(
             token_url=settings.api_base_url + settings.token_path,
             client_id=settings.client_id,
@@ -173,6 +212,8 @@ class Services:
     @property
     def endpoints(self) -> dict[Channel, Endpoint]:
         """How each channel is sent."""
+        from dispatcher.gateway import gift_endpoint, sms_endpoint
+
         settings = self.settings
         return {Channel.SMS: sms_endpoint(settings.sms_path), Channel.GIFT: gift_endpoint(settings.gift_path)}
 
@@ -184,16 +225,24 @@ class Services:
     @property
     def policies(self) -> dict[Channel, Policy]:
         """What follows which outcome."""
+        from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY
+
         named = frozenset(self.settings.gift_not_carried_out.replace(",", " ").split())
         return {Channel.SMS: SMS_POLICY, Channel.GIFT: replace(GIFT_POLICY, not_carried_out=named)}
 
     @property
     def intake(self) -> Intake:
         """What every message gets that its caller does not say."""
-        return Intake(max_attempts=self.settings.max_attempts, region=self.settings.region or None)
+        return Intake(
+            max_attempts=self.settings.max_attempts,
+            region=self.settings.region or None,
+            normalize=self.settings.normalize_text,
+        )
 
     def pump(self, stopping: Callable[[], bool] = lambda: False) -> Pump:
         """Build a pump for one slice."""
+        from dispatcher.engine import Pump, PumpShape, Settling, Spool
+
         settings = self.settings
         settling = Settling(
             ledger=self.ledger,
@@ -229,6 +278,8 @@ class Services:
     @cached_property
     def tick(self) -> Tick:
         """The clock's beat."""
+        from dispatcher.engine import Tick
+
         return Tick(
             ledger=self.ledger,
             bell=self.bell,
@@ -251,16 +302,14 @@ class Services:
 def _transport(name: str) -> Callable[..., Transport]:
     """Return the transport of a name.
 
-    :raises SettingsError: its library is not installed.
+    :raises InstallationError: its library is not installed.
     """
     if name == "requests":
+        from dispatcher.gateway import RequestsTransport
+
         return RequestsTransport
-    try:
+    with loading("DISPATCHER_TRANSPORT=aiohttp"):
         from dispatcher.gateway.aiohttp_transport import AiohttpTransport
-    except ModuleNotFoundError as missing:
-        raise SettingsError(
-            f"DISPATCHER_TRANSPORT: aiohttp needs {missing.name}: pip install 'dispatcher[aiohttp]'"
-        ) from None
     return AiohttpTransport
 
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from dispatcher.cli.app import app
 from dispatcher.cli.exits import Exit
+from dispatcher.installation import EXTRAS, extra_of
 from dispatcher.settings import PREFIX, Settings
 
 FOLDER = Path(__file__).parent
@@ -190,9 +191,22 @@ def _default(name: str) -> str:
 
 def _commands() -> str:
     lines = [f"| {code.value} | {meaning} |" for code, meaning in EXITS.items()]
+    lines += ["", *_extras()]
     for name, command in leaves():
         lines += ["", *_command(name, command)]
     return "\n".join(lines) + "\n"
+
+
+def _extras() -> Iterator[str]:
+    yield "## Extras"
+    yield ""
+    yield "`pip install dispatcher` has all other commands. Without its extra a command exits with 1 and names it."
+    yield ""
+    yield "| extra | needed by | install |"
+    yield "|---|---|---|"
+    for extra in EXTRAS.values():
+        needed_by = ", ".join(f"`{each}`" for each in extra.needed_by)
+        yield f"| `{extra.name}` | {needed_by} | `pip install 'dispatcher[{extra.name}]'` |"
 
 
 def leaves() -> Iterator[tuple[str, Any]]:
@@ -223,6 +237,10 @@ def _command(name: str, command: Any) -> Iterator[str]:
         for each in sorted(parameters, key=arguments.__contains__, reverse=True):
             default = _parameter_default(given[each.name])
             yield f"| {_spelt(each, given[each.name])} | {default} | {_cell(each.help or '')} |"
+        yield ""
+    extra = extra_of(f"dispatcher {name}")
+    if extra is not None:
+        yield f"Needs the extra `{extra.name}`: `pip install 'dispatcher[{extra.name}]'`."
         yield ""
     special = SPECIAL_EXITS[name]
     if special:

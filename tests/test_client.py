@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 import dispatcher
 from dispatcher import Dispatcher, Gift, IdempotencyConflict, Sms
 from dispatcher.broker import seal
+from dispatcher.client import acting_as
 from dispatcher.domain.errors import (
     InvalidMessage,
     LedgerUnavailable,
@@ -220,6 +223,16 @@ def test_a_sealed_amount_is_the_amount_that_was_given(client: Dispatcher, amount
     assert str(sealed.gift.amount) == "100.00"
 
 
+def test_texts_are_composed_whichever_way_they_come_in(client: Dispatcher) -> None:
+    request = Sms(recipient=NUMBER, body="Zoe\u0308")
+    sent = [
+        client.send_sms(NUMBER, "Zoe\u0308"),
+        *client.send_many([request]),
+        client.enqueue_sealed(seal(request, id=uuid4(), key=KEY)),
+    ]
+    assert [client.message(each.id).body for each in sent] == ["Zo\u00eb"] * 3
+
+
 @pytest.mark.parametrize(("amount", "says"), [("1,000", "write 1000.00"), ("1E2", "write 100.00"), (100.0, "float")])
 def test_a_sealed_amount_is_checked_as_any_other(client: Dispatcher, amount: Any, says: str) -> None:
     request = Gift(recipient=NUMBER, sku="A", amount=amount, currency="AUD", idempotency_key="k")
@@ -241,3 +254,16 @@ def test_importing_the_package_is_cheap() -> None:
     code = "import sys, dispatcher; print([m for m in ('celery', 'sqlalchemy', 'redis') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("missing", [KeyError("uid not found"), OSError("No username set in the environment")])
+def test_a_user_without_a_name_acts_under_its_id(monkeypatch: pytest.MonkeyPatch, missing: Exception) -> None:
+    assert acting_as("application") == f"application:{getpass.getuser()}"
+
+    def unknown() -> str:
+        raise missing
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    assert acting_as("application") == f"application:uid {os.getuid()}"
+    monkeypatch.setattr("getpass.getuser", lambda: "x" * 200)
+    assert len(acting_as("cli")) == 100, "as long as the audit trail holds"

@@ -115,3 +115,24 @@ def test_the_api_must_be_known_and_the_secret_never_sent_in_clear() -> None:
 
 def test_every_setting_has_a_line_of_help() -> None:
     assert all(len(help_) > 10 and help_.endswith(".") for help_ in known_names().values())
+
+
+def test_a_user_without_a_home_is_asked_for_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HOME", "DISPATCHER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", _no_such_user)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        SettingsError, match=r"DISPATCHER_HOME: not set, and the user with id \d+ has no home directory"
+    ):
+        load_settings()
+    assert load_settings(home=tmp_path).home == tmp_path
+    monkeypatch.setenv("DISPATCHER_HOME", str(tmp_path))
+    assert load_settings().home == tmp_path
+    monkeypatch.setenv("DISPATCHER_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_settings().home == tmp_path / ".dispatcher", "an empty value is none"
+
+
+def _no_such_user(uid: int) -> None:
+    raise KeyError(f"getpwuid(): uid not found: {uid}")

@@ -1,10 +1,26 @@
 """Celery: moves the work between machines. It carries no content and no due times; losing all of it loses nothing."""
 
-from dispatcher.broker.app import make_app, make_ringing_app
-from dispatcher.broker.bell import CeleryBell
-from dispatcher.broker.sealed import seal, unseal
-from dispatcher.broker.tasks import Work, register
-from dispatcher.broker.worker import Stop, run_clock, run_worker
+from typing import TYPE_CHECKING
+
+from dispatcher.lazy import exports
+
+if TYPE_CHECKING:
+    from dispatcher.broker.app import make_app, make_ringing_app
+    from dispatcher.broker.bell import CeleryBell
+    from dispatcher.broker.sealed import seal, unseal
+    from dispatcher.broker.tasks import Work, register
+    from dispatcher.broker.worker import Stop, run_clock, run_worker
+else:
+    __getattr__ = exports(
+        __name__,
+        {
+            "app": ["make_app", "make_ringing_app"],
+            "bell": ["CeleryBell"],
+            "sealed": ["seal", "unseal"],
+            "tasks": ["Work", "register"],
+            "worker": ["Stop", "run_clock", "run_worker"],
+        },
+    )
 
 __all__ = [
     "CeleryBell",

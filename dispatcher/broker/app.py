@@ -7,11 +7,7 @@ from typing import Any
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
-DISPATCH, ENQUEUE, CLOCK = "dispatcher.dispatch", "dispatcher.enqueue", "dispatcher.clock"
-"""Queues and, with the same names but for the clock's, the tasks in them."""
-TICK = "dispatcher.tick"
-BEAT_LIFE_SECONDS = 5
-"""How long a beat that nobody has taken up is good for."""
+from dispatcher.broker.queues import CLOCK, DISPATCH, ENQUEUE, KEY_PREFIX
 
 _EXCHANGE = Exchange("dispatcher")
 
@@ -58,7 +54,7 @@ def make_app(redis_url: str, *, time_limit: float) -> Celery:
 
 
 def make_ringing_app(redis_url: str) -> Celery:
-    """Build the application that only rings: it gives up within a second, since the row is safe already."""
+    """Build the application of a producer that only publishes: it fails within a second when Redis is away."""
     app = _make(redis_url)
     app.conf.update(
         broker_connection_retry=False,
@@ -98,7 +94,7 @@ def _transport(**options: Any) -> dict[str, Any]:
     return {
         # Longer than any task runs, or Redis hands it out again; the same for every process on this broker.
         "visibility_timeout": 1800,
-        "global_keyprefix": "dispatcher:celery:",
+        "global_keyprefix": KEY_PREFIX,
         "socket_keepalive": True,
         "max_connections": 64,  # kombu's default of 10 raises when exceeded
         "queue_order_strategy": "priority",  # the order of the queues is their priority

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-from celery import Celery
-from kombu.exceptions import KombuError
 from redis import Redis, RedisError
 
-from dispatcher.broker.app import DISPATCH
+from dispatcher.broker.queues import DISPATCH, KEY_PREFIX
+from dispatcher.broker.task_message import task_message
 from dispatcher.logs import get_logger
 
 log = get_logger(__name__)
@@ -23,9 +22,8 @@ DEAF_SECONDS = 1.0
 class CeleryBell:
     """Rings by publishing the dispatch task, unless a ring is still unheard."""
 
-    def __init__(self, redis: Redis, app: Celery) -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._app = app
         self._deaf_until = 0.0
 
     def ring(self) -> bool:
@@ -34,8 +32,8 @@ class CeleryBell:
             return False
         try:
             if self._redis.set(_RUNG, 1, nx=True, px=LIFE_MS):
-                self._app.send_task(DISPATCH, queue=DISPATCH, retry=False, ignore_result=True)
-        except (RedisError, KombuError, OSError) as error:
+                self._redis.lpush(KEY_PREFIX + DISPATCH, task_message(DISPATCH, queue=DISPATCH))
+        except (RedisError, OSError) as error:
             self._deaf_until = time.monotonic() + DEAF_SECONDS
             log.warning("bell_unheard", reason=type(error).__name__)
             return False

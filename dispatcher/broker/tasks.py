@@ -11,7 +11,7 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import Reject
 
-from dispatcher.broker.app import BEAT_LIFE_SECONDS, DISPATCH, ENQUEUE, TICK
+from dispatcher.broker.queues import BEAT_LIFE_SECONDS, DISPATCH, ENQUEUE, TICK
 from dispatcher.domain.errors import LedgerUnavailable
 
 

@@ -12,9 +12,11 @@ from celery import Celery, bootsteps, signals
 from celery.beat import EmbeddedService, Scheduler
 from celery.exceptions import SecurityWarning
 
-from dispatcher.broker.app import BEAT_LIFE_SECONDS, CLOCK, DISPATCH, ENQUEUE, TICK
+from dispatcher.broker.pulse import Pulse
+from dispatcher.broker.queues import BEAT_LIFE_SECONDS, CLOCK, DISPATCH, ENQUEUE, TICK
 
 _BEAT_SECONDS = 1.0
+_PULSE_SECONDS = 5.0
 
 
 class Stop:
@@ -33,10 +35,17 @@ class Stop:
 
 
 def run_worker(
-    app: Celery, *, processes: int, stop: Stop, on_ready: Callable[[], object], in_child: Callable[[int], object]
+    app: Celery,
+    *,
+    processes: int,
+    stop: Stop,
+    pulse: Pulse,
+    on_ready: Callable[[], object],
+    in_child: Callable[[int], object],
 ) -> int:
     """Run a worker until it is told to stop, and return its exit code.
 
+    :param pulse: kept by the main loop.
     :param on_ready: called once in the main process when it takes work.
     :param in_child: called in each child after it forked, before its first task, with its place in the pool: 0 to
         ``processes`` - 1; who comes after a child that ended has the same.
@@ -54,13 +63,16 @@ def run_worker(
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(shutting_down, weak=False)
     signals.worker_process_init.connect(forked, weak=False)
+    _watch(app, pulse, beats=True)
     return _run(app, pool_cls="prefork", concurrency=processes, queues=[ENQUEUE, DISPATCH])
 
 
-def run_clock(app: Celery, *, on_ready: Callable[[], object]) -> int:
+def run_clock(app: Celery, *, pulse: Pulse, on_ready: Callable[[], object]) -> int:
     """Run the clock until it is told to stop: Celery beat, and one process that does what each beat asks for.
 
     The beats have a queue and a process of their own, so that no pump, however busy, can make the clock late.
+
+    :param pulse: to be kept by the task that each beat asks for: a clock whose loop turns and never beats is stuck.
     """
     app.conf.beat_schedule = {
         # A beat that waited for so long is not worth doing: the next ones are behind it.
@@ -72,6 +84,7 @@ def run_clock(app: Celery, *, on_ready: Callable[[], object]) -> int:
         on_ready()
 
     signals.worker_ready.connect(ready, weak=False)
+    _watch(app, pulse, beats=False)
     return _run(app, pool_cls="solo", concurrency=1, queues=[CLOCK])
 
 
@@ -114,3 +127,35 @@ class _Beat(bootsteps.StartStopStep):
         """Stop beating."""
         if self._service is not None:
             self._service.stop()
+
+
+def _watch(app: Celery, pulse: Pulse, *, beats: bool) -> None:
+    """Have the main loop of an application's worker keep a pulse while it is connected to Redis.
+
+    :param beats: the loop beats. False where a task does: then the loop only says when it is connected.
+    """
+    app.steps["consumer"].add(type("_Bound", (_Watched,), {"pulse": pulse, "beats": beats}))
+
+
+class _Watched(bootsteps.StartStopStep):
+    """A step of the consumer: started when a connection to Redis stands, stopped when it is lost."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    pulse: Pulse
+    beats: bool
+
+    def __init__(self, consumer: Any, **_: Any) -> None:
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        self.pulse.beat()
+        if self.beats:
+            self._timer = consumer.timer.call_repeatedly(_PULSE_SECONDS, self.pulse.beat)
+
+    def stop(self, consumer: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.pulse.pause()
+
+    shutdown = stop

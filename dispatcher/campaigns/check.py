@@ -6,22 +6,29 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import NamedTuple
 
 from dispatcher.campaigns.layout import Layout
+from dispatcher.campaigns.missing import is_placeholder
 from dispatcher.domain.campaign import RECIPIENT, Terms
 from dispatcher.domain.errors import InvalidMessage
-from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint, with_plain_line_ends
+from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint
+from dispatcher.domain.opening import Opening, first_opening
 from dispatcher.domain.recipient import mask, read_recipient
 from dispatcher.domain.segments import Segments
 from dispatcher.domain.template import EmptyField
-from dispatcher.domain.window import SendWindow
+from dispatcher.domain.texts import composed, with_newlines
+from dispatcher.domain.words import at
 from dispatcher.domain.written_number import Form
-from dispatcher.domain.zones import zones_of
+from dispatcher.domain.zones import by_clock, zones_of
 
 _QUOTED = re.compile(r"""^(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+") """)
 """The value that a complaint begins with, as ``repr`` writes it."""
+
+NEVER_OPEN = "is never open"
+"""How the complaint about a window begins that does not open for a number."""
 
 
 class Invalid(NamedTuple):
@@ -56,6 +63,19 @@ class Candidate(NamedTuple):
     segments: Segments | None
     form: Form | None
     """How the number was written, if not in canonical form."""
+    placeholders: tuple[tuple[str, str], ...] = ()
+    """Columns and their cells that say "no value" in some program's words, and are sent as text."""
+    composed: bool = False
+    """Whether the text was put into Unicode's composed form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """When a campaign sends, and the form of its texts."""
+
+    starts_at: datetime
+    expires_at: datetime
+    normalize: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,25 +84,37 @@ class Check:
 
     terms: Terms
     layout: Layout
+    sending: Sending
+    openings: dict[str, Opening] = field(default_factory=dict)
+    """When the window first opens, by the zones of candidates; filled as rows are checked."""
+    _of_range: dict[tuple[str, ...], Opening | None] = field(default_factory=dict)
 
     def row(self, line: int, cells: Sequence[str]) -> Candidate | Invalid:
         """Return the entry that a row asks for, or what is wrong with it."""
         layout, terms = self.layout, self.terms
         if len(cells) != layout.width:
             cell = cells[layout.recipient] if layout.recipient < len(cells) else ""
-            return Invalid(line, hidden(cell), f"has {len(cells)} cells where the header has {layout.width}")
+            why = f"has {len(cells)} cells where the header has {layout.width}"
+            return Invalid(line, hidden(cell), why)
         number = cells[layout.recipient]
         try:
             recipient, form = read_recipient(number, region=terms.region)
-            zones = self._zones(recipient, terms.window)
-            text = None if layout.text is None else layout.text.filled(cells)
+            zones = self._zones(recipient)
+            written = None if layout.text is None else with_newlines(layout.text.filled(cells))
+            text = composed(written) if written is not None and self.sending.normalize else written
+            told = self._placeholders(cells)
             if terms.channel is Channel.SMS:
                 assert text is not None  # noqa: S101 - an SMS campaign has a template
-                text = with_plain_line_ends(text)
                 counted = check_body(text)
                 print_ = fingerprint(Channel.SMS, [recipient, text])
-                return Candidate(line, recipient, text, None, None, None, print_, zones, counted, form)
-            gift = check_gift(self._gift(cells, recipient, text))
+                row = Candidate(line, recipient, text, None, None, None, print_, zones, counted, form)
+                return (
+                    row if text == written and not told else row._replace(placeholders=told, composed=text != written)
+                )
+            asked = self._gift(cells, recipient, text)
+            note = composed(asked.note) if self.sending.normalize else asked.note
+            changed = (note, text) != (asked.note, written)
+            gift = check_gift(replace(asked, note=note))
         except InvalidMessage as wrong:
             return Invalid(line, hidden(number), reason_of(wrong), wrong.detail)
         except EmptyField as empty:
@@ -90,8 +122,21 @@ class Check:
         amount = str(gift.amount)
         content = {"sku": gift.sku, "amount": amount, "currency": gift.currency, "note": gift.note}
         print_ = fingerprint(Channel.GIFT, [recipient, *content.values()])
-        written = json.dumps(content, ensure_ascii=False)
-        return Candidate(line, recipient, None, written, amount, gift.currency, print_, zones, None, form)
+        as_json = json.dumps(content, ensure_ascii=False)
+        return Candidate(
+            line,
+            recipient,
+            None,
+            as_json,
+            amount,
+            gift.currency,
+            print_,
+            zones,
+            None,
+            form,
+            placeholders=told,
+            composed=changed,
+        )
 
     def _gift(self, cells: Sequence[str], recipient: str, note: str | None) -> Gift:
         fixed, places = self.terms.gift, self.layout.gift
@@ -109,14 +154,45 @@ class Check:
             idempotency_key="",
         )
 
-    @staticmethod
-    def _zones(recipient: str, window: SendWindow | None) -> str:
+    def _placeholders(self, cells: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        found: tuple[tuple[str, str], ...] = ()
+        for column, place in self.layout.sent:  # a loop, since there are millions of rows and few of them have one
+            if is_placeholder(cells[place]):
+                found = (*found, (column, cells[place].strip()))
+        return found
+
+    def _zones(self, recipient: str) -> str:
+        """Return the zones by which the window opens for a number, names with blanks between.
+
+        :raises InvalidMessage: it does not open for this number while the campaign sends.
+        """
+        window = self.terms.window
         if window is None or window.zone is not None:
             return ""
         zones = zones_of(recipient)
         if not zones:
             raise InvalidMessage("recipient", "has no time zone of its own; give the window a fixed one")
-        return " ".join(zones)
+        if zones not in self._of_range:
+            self._of_range[zones] = first_opening(
+                window, zones, start=self.sending.starts_at, end=self.sending.expires_at
+            )
+        opening = self._of_range[zones]
+        if opening is None:
+            raise InvalidMessage("window", self._never(zones))
+        named = " ".join(opening.zones)
+        self.openings[named] = opening
+        return named
+
+    def _never(self, zones: tuple[str, ...]) -> str:
+        """Say why the window never opens: the days on which it could do, or places with too little time in common."""
+        ordered = by_clock(zones, self.sending.starts_at)
+        span = f"{NEVER_OPEN} before the messages expire, {at(self.sending.expires_at)},"
+        if len(zones) == 1:
+            return f"{span} in {zones[0]}; give other days or hours"
+        return (
+            f"{span} in all zones that the number may be in, {ordered[0]} to {ordered[-1]}; "
+            f"end it with one zone, such as {ordered[0]}, or give longer hours"
+        )
 
 
 def reason_of(wrong: InvalidMessage) -> str:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from dispatcher.campaigns.check import Invalid
+from dispatcher.campaigns.check import NEVER_OPEN, Invalid, Sending
 from dispatcher.campaigns.intake import Loading
 from dispatcher.campaigns.source import Source
 from dispatcher.campaigns.survey import Group, Page, Tally, survey
+from dispatcher.campaigns.warnings import text_warnings, window_warnings
 from dispatcher.domain.budget import to_minor
 from dispatcher.domain.campaign import DEFAULT_LIFE, Terms
 from dispatcher.domain.errors import InvalidCampaign
 from dispatcher.domain.forecast import finish_at
 from dispatcher.domain.message import Channel
 from dispatcher.domain.mobiles import calling_code
+from dispatcher.domain.opening import first_opening
 from dispatcher.domain.rate import Rate
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.segments import Encoding
@@ -50,6 +52,19 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowOpening:
+    """When the send window first opens for some of the recipients."""
+
+    recipients: int
+    zones: tuple[str, ...]
+    """Those that their numbers may be in; empty if the window names its own."""
+    left_out: tuple[str, ...]
+    """Zones that they may be in too, but in which it may be another time than the window says."""
+    opens_at: datetime
+    closes_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
     """The report. Nothing was written for it."""
 
@@ -74,10 +89,18 @@ class DryRun:
     """Messages by how many parts they take."""
     culprits: tuple[tuple[str, int], ...]
     """Characters that force UCS-2, and in how many messages they stand."""
+    placeholders: tuple[tuple[str, str, int], ...]
+    """Cells that say "no value" in some program's words, by column and text, and how many messages hold each."""
+    composed: int
+    """Messages whose text was put into Unicode's composed form (NFC)."""
     money: dict[str, Decimal]
     terms: Mapping[str, str]
     """Amount and budget as they were read, with their currency."""
     starts_at: datetime
+    openings: tuple[WindowOpening, ...]
+    """When the send window first opens, for each group of zones; none without a window."""
+    never_open: int
+    """Rows that are invalid since the window does not open for their number before the messages expire."""
     now: Speed | None
     """At the present effective rate; None if Redis cannot tell it."""
     configured: Speed
@@ -101,14 +124,18 @@ def dry_run(
     rates: Rates,
     *,
     now: datetime,
+    normalize: bool = True,
     on_progress: Callable[[Loading], None] = lambda _: None,
     on_invalid: Callable[[Sequence[Invalid]], None] = lambda _: None,
 ) -> DryRun:
     """Go through a file as the intake would, and say what came of it."""
     tally = Tally()
+    starts_at = terms.starts_at or now
+    expires_at = terms.expires_at or starts_at + DEFAULT_LIFE
+    sending = Sending(starts_at=starts_at, expires_at=expires_at, normalize=normalize)
     first: list[Invalid] = []
     opted_out = 0
-    for page in survey(source, terms, size=books.page_size):
+    for page in survey(source, terms, sending, size=books.page_size):
         left_out = books.opted_out_among(terms.channel, [entry.recipient for entry in page.entries])
         opted_out += len(left_out)
         tally.add(_without(page, left_out))
@@ -117,7 +144,6 @@ def dry_run(
         on_progress(Loading(rows=page.after, of=source.count, recipients=tally.recipients))
     if tally.rows == 0:
         raise InvalidCampaign("file", "has no row")
-    starts_at = terms.starts_at or now
     report = DryRun(
         source=source.name,
         read_as=source.read_as,
@@ -134,9 +160,13 @@ def dry_run(
         by_encoding=_by_encoding(tally),
         by_parts=_by_parts(tally),
         culprits=tuple(tally.culprits.most_common(SHOWN_CULPRITS)),
+        placeholders=tuple((column, cell, count) for (column, cell), count in tally.placeholders.most_common()),
+        composed=tally.composed,
         money=tally.money,
         terms=money_terms(terms),
         starts_at=starts_at,
+        openings=tuple(_openings(tally, terms, sending)),
+        never_open=sum(group.count for reason, group in tally.reasons.items() if NEVER_OPEN in reason),
         now=None if rates.effective is None else _speed(tally, terms, rates.effective, starts_at),
         configured=_speed(tally, terms, rates.configured.per_second, starts_at),
         samples=tuple(
@@ -149,7 +179,27 @@ def dry_run(
         ),
         warnings=(),
     )
-    return replace(report, warnings=tuple(_warnings(report, terms)))
+    warnings = (*_warnings(report, terms), *text_warnings(source, terms, tally), *window_warnings(terms, tally))
+    return replace(report, warnings=warnings)
+
+
+def _openings(tally: Tally, terms: Terms, sending: Sending) -> Iterator[WindowOpening]:
+    """Yield the openings of those who get a message, the largest group first."""
+    window = terms.window
+    if window is None:
+        return
+    for zones, count in tally.zones.most_common():
+        opening = tally.openings.get(zones) or first_opening(
+            window, (), start=sending.starts_at, end=sending.expires_at
+        )
+        if opening is not None:
+            yield WindowOpening(
+                recipients=count,
+                zones=opening.zones,
+                left_out=opening.left_out,
+                opens_at=opening.opens_at,
+                closes_at=opening.closes_at,
+            )
 
 
 def rewritten(report: DryRun) -> list[str]:

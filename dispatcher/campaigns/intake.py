@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dispatcher.campaigns.check import Invalid, gift_key
+from dispatcher.campaigns.check import Invalid, Sending, gift_key
 from dispatcher.campaigns.source import Source
 from dispatcher.campaigns.survey import Page, Tally, survey
 from dispatcher.domain.campaign import Terms
@@ -34,6 +34,7 @@ class Intake:
     books: CampaignBooks
     clock: Clock
     max_attempts: int
+    normalize: bool
 
     def take_in(
         self,
@@ -52,12 +53,18 @@ class Intake:
         :raises CampaignRefused: another process is loading the same campaign.
         """
         tally = Tally()
+        assert campaign.expires_at is not None  # noqa: S101 - every campaign is made with one
+        sending = Sending(
+            starts_at=campaign.starts_at or campaign.created_at,
+            expires_at=campaign.expires_at,
+            normalize=self.normalize,
+        )
         lanes = self.books.lanes(campaign.id)
         loaded = campaign.total
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="intake") as writer:
             writing: Future[int] | None = None
             try:
-                for page in survey(source, terms, size=self.books.page_size):
+                for page in survey(source, terms, sending, size=self.books.page_size):
                     on_invalid(page.invalid)
                     tally.add(page)
                     if writing is not None:

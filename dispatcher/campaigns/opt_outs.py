@@ -60,7 +60,7 @@ def import_opt_outs(
     :param channel: of all rows; if None, the value of a column ``channel``, else SMS.
     :raises InvalidCampaign: no column holds the numbers.
     """
-    places = places_of(source.columns, columns)
+    places = places_of(source.columns, columns, also=("channel", "reason", AT))
     rows, done = iter(source.rows), Imported()
     while chunk := list(islice(rows, _AT_ONCE)):
         found: list[OptOut] = []

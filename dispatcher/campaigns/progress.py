@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.forecast import finish_at
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.domain.window import parse_window
-from dispatcher.ledger import Campaign, CampaignBooks, FailureGroup
+from dispatcher.domain.words import at
+from dispatcher.ledger import Campaign, CampaignBooks, Closed, FailureGroup
 
 LATELY = timedelta(seconds=15)
 """What the clock counted is good enough for a page for so long; a campaign that is over is not counted again."""
@@ -29,6 +30,8 @@ class Progress:
     finishes_at: datetime | None
     """At that rate, with the send window; None if nothing goes now, or nothing is left."""
     failures: tuple[FailureGroup, ...]
+    closed: Closed | None
+    """Why a running campaign sends nothing now: its window is closed for every queued message."""
     counted_at: datetime
     """When the counts were so: now, or when the clock counted last."""
 
@@ -56,13 +59,24 @@ class Progress:
         """Messages to which nothing more happens by itself."""
         return self.campaign.total - self.waiting
 
+    @property
+    def closed_in_words(self) -> str | None:
+        """Until when the window is closed, for people; None while the campaign can send."""
+        return None if self.closed is None else closed_until(self.closed)
+
+
+def closed_until(closed: Closed) -> str:
+    """Say until when a window is closed."""
+    return "closed until the messages expire" if closed.until is None else f"closed until {at(closed.until)}"
+
 
 def read_progress(campaign: Campaign, books: CampaignBooks, *, now: datetime, lately: bool = False) -> Progress:
     """Ask the ledger how far a campaign is.
 
     :param lately: what the clock counted some seconds ago will do, if it did.
     """
-    progress = _counted(campaign, books, now=now, lately=lately)
+    closed = {each.campaign: each for each in books.closed(now=now, campaigns=[campaign.id])}
+    progress = _counted(campaign, books, closed, now=now, lately=lately)
     if not progress.count(State.DEAD, State.EXPIRED, State.IN_DOUBT, State.UNDELIVERED):
         return progress
     return replace(progress, failures=tuple(books.failures(campaign.id, limit=SHOWN_GROUPS)))
@@ -70,10 +84,14 @@ def read_progress(campaign: Campaign, books: CampaignBooks, *, now: datetime, la
 
 def read_many(campaigns: Sequence[Campaign], books: CampaignBooks, *, now: datetime) -> list[Progress]:
     """Say how far campaigns are by what the clock counted some seconds ago, without the reasons of what failed."""
-    return [_counted(campaign, books, now=now, lately=True) for campaign in campaigns]
+    ids = [campaign.id for campaign in campaigns if campaign.state is CampaignState.RUNNING and campaign.send_window]
+    closed = {each.campaign: each for each in books.closed(now=now, campaigns=ids)} if ids else {}
+    return [_counted(campaign, books, closed, now=now, lately=True) for campaign in campaigns]
 
 
-def _counted(campaign: Campaign, books: CampaignBooks, *, now: datetime, lately: bool) -> Progress:
+def _counted(
+    campaign: Campaign, books: CampaignBooks, closed: Mapping[UUID, Closed], *, now: datetime, lately: bool
+) -> Progress:
     kept = campaign.counted(now=now)
     usable = kept if lately and kept is not None and (campaign.state.over or now - kept.at < LATELY) else None
     progress = Progress(
@@ -83,6 +101,7 @@ def _counted(campaign: Campaign, books: CampaignBooks, *, now: datetime, lately:
         rate_now=0.0 if kept is None or campaign.state.over else kept.per_second,
         finishes_at=None,
         failures=(),
+        closed=closed.get(campaign.id),
         counted_at=now if usable is None else usable.at,
     )
     if campaign.state is not CampaignState.RUNNING or not progress.waiting or not progress.rate_now or kept is None:

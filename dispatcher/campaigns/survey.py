@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 
-from dispatcher.campaigns.check import Candidate, Check, Invalid
+from dispatcher.campaigns.check import Candidate, Check, Invalid, Sending
 from dispatcher.campaigns.layout import lay_out
 from dispatcher.campaigns.seen import Seen
 from dispatcher.campaigns.source import Source
 from dispatcher.domain.campaign import Terms
+from dispatcher.domain.opening import Opening
 from dispatcher.domain.segments import Encoding
 from dispatcher.domain.written_number import Form
 
@@ -34,6 +35,7 @@ class Page:
     invalid: list[Invalid]
     duplicates: list[int]
     """The lines of rows whose recipient was there before."""
+    openings: Mapping[str, Opening] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -83,10 +85,16 @@ class Tally:
     samples: list[Candidate] = field(default_factory=list)
     rewritten: Counter[Form] = field(default_factory=Counter)
     """How many recipients' numbers were written in another form than the canonical one."""
+    placeholders: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many messages hold a cell of a column that says "no value" in some program's words."""
+    composed: int = 0
+    """Messages whose text was put into Unicode's composed form."""
+    openings: Mapping[str, Opening] = field(default_factory=dict)
+    """When the window first opens, by the zones of recipients."""
 
     def add(self, page: Page) -> None:
         """Count a page that was checked; who opted out has been taken out of it."""
-        self.rows = page.after
+        self.rows, self.openings = page.after, page.openings
         self.invalid += len(page.invalid)
         for invalid in page.invalid:
             self.reasons.setdefault(invalid.reason, Group()).add(invalid.line, invalid.detail)
@@ -101,7 +109,9 @@ class Tally:
         self.zones.update([entry.zones for entry in entries])
         self.rewritten.update([entry.form for entry in entries if entry.form is not None])
         self.parts.update([(e.segments.encoding, e.segments.parts) for e in entries if e.segments is not None])
+        self.composed += sum(entry.composed for entry in entries)
         for entry in entries:
+            self.placeholders.update(entry.placeholders)
             if entry.segments is not None and entry.segments.culprits:
                 self.culprits.update(entry.segments.culprits)
             if entry.amount is not None and entry.currency is not None:
@@ -113,13 +123,13 @@ class Tally:
         return sum(parts * count for (_, parts), count in self.parts.items())
 
 
-def survey(source: Source, terms: Terms, *, size: int) -> Iterator[Page]:
+def survey(source: Source, terms: Terms, sending: Sending, *, size: int) -> Iterator[Page]:
     """Check a file row by row and yield it in pages.
 
     :param size: rows in a page.
     :raises InvalidCampaign: a column is missing.
     """
-    check = Check(terms=terms, layout=lay_out(source.columns, terms))
+    check = Check(terms=terms, layout=lay_out(source.columns, terms), sending=sending)
     rows = iter(source.rows)
     read = 0
     with closing(Seen()) as seen:
@@ -133,6 +143,7 @@ def survey(source: Source, terms: Terms, *, size: int) -> Iterator[Page]:
                 entries=[each for each, new in zip(candidates, fresh, strict=True) if new],
                 invalid=[each for each in checked if isinstance(each, Invalid)],
                 duplicates=[each.line for each, new in zip(candidates, fresh, strict=True) if not new],
+                openings=check.openings,
             )
             read += len(chunk)
 

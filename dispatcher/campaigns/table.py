@@ -15,20 +15,27 @@ from encodings.aliases import aliases
 from io import TextIOWrapper
 from pathlib import Path
 
+from dispatcher.campaigns.formats import other_format
 from dispatcher.domain.errors import InvalidCampaign
+from dispatcher.domain.texts import is_blank, trimmed, with_newlines
 
 MAX_FIELD = 65_536
 """Characters in a cell; what is longer is a mistake, most often a quote that was never closed."""
 _MAX_ROW = 4 * MAX_FIELD
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MARKS = (  # the longer ones first: that of UTF-32 begins as that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _NO_TEXT = ("_codec", "rot_13", "mbcs")  # encodings to Python, yet none of text, or not on every system
 _SEPARATOR = re.compile(r'sep=([^"\r\n\0])\s*\Z', re.IGNORECASE)
-"""What Excel may write before the header."""
+"""The line before the header that names the delimiter to Excel."""
+_OLD_SEPARATOR = re.compile(r'(?:sep=[^"\r\n\0]?|"sep=[^"\r\n\0]?")[,;\t| ]*\s*\Z', re.IGNORECASE)
+"""The same line after a program read it as a row and wrote it again: its delimiter need not be the file's."""
 _QUOTED = re.compile(r'"[^"]*(?:"|\Z)')
 _ENDING = re.compile(r"\r\n?|\n")
-_PHONE_NUMBER = re.compile(r"\+\d{7,15}|\d{9,}", re.ASCII)
-"""Nine digits are what a spreadsheet leaves of 0491 570 006; a date has eight."""
 _UNENDING = f"a cell is longer than {MAX_FIELD:,} characters, most likely since its quote is never closed"
 _REASONS = {
     "end of data": "a quote is never closed; close it, or write it twice where it is meant",
@@ -49,14 +56,20 @@ class Table:
     size: int  # bytes
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the number of each row's first line (the file's first is 1), and its cells; ragged rows as they are."""
+        """Yield the number of each row's first line (the file's first is 1), and its cells.
+
+        Spreadsheets leave out the empty cells at the end of a row, or write too many of them: a row has as many cells
+        as the header, and more only if the surplus is not blank.
+        """
         width = len(self.columns)
         with _text(self.path, self.encoding) as text:
             rows = _Rows(text, self.delimiter).read()
             next(rows, None)  # the header
             for line, cells in rows:
-                while len(cells) > width and not cells[-1]:
+                while len(cells) > width and is_blank(cells[-1]):
                     cells.pop()
+                if len(cells) < width:
+                    cells.extend([""] * (width - len(cells)))
                 yield line, cells
 
 
@@ -69,6 +82,9 @@ def open_table(path: Path, *, encoding: str | None = None, delimiter: str | None
     :raises InvalidCampaign: what is wrong with it, and in which line.
     """
     try:
+        other = other_format(path)
+        if other is not None:
+            raise _wrong(other)
         digest, size, mark = _bytes(path)
         if size == 0:
             raise _wrong("is empty; give one with a header and a row for each recipient")
@@ -112,15 +128,18 @@ class _Rows:
                 raise self._refused(str(error)) from None
             if self._length > MAX_FIELD and any(len(cell) > MAX_FIELD for cell in cells):
                 raise self._refused(_UNENDING)
-            if any(cells):
-                yield self._begun, cells
+            if all(map(is_blank, cells)):
+                continue
+            if len(self._taken) > 1:
+                cells = [with_newlines(cell) for cell in cells]
+            yield self._begun, cells
 
     def _lines(self) -> Iterator[str]:
         while line := self._text.readline(_MAX_ROW + 1):
             self._line += 1
             if self._line == 1:
                 line = line.removeprefix("\ufeff")
-                if _SEPARATOR.match(line):
+                if _OLD_SEPARATOR.match(line):
                     self._begun = 2
                     continue
             self._length += len(line)
@@ -158,10 +177,10 @@ def _at_fault(row: str, delimiter: str) -> tuple[str, str]:
 def _bytes(path: Path) -> tuple[str, int, str]:
     """Return the file's digest, its size, and the encoding that its beginning tells."""
     with path.open("rb") as file:
-        begin = file.read(2)
+        begin = file.read(4)
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return digest, file.tell(), _MARKS.get(begin, "utf-8")
+        return digest, file.tell(), next((name for mark, name in _MARKS if begin.startswith(mark)), "utf-8")
 
 
 def _header(path: Path, encoding: str) -> str:
@@ -169,8 +188,10 @@ def _header(path: Path, encoding: str) -> str:
     header = ""
     with _text(path, encoding) as text:
         while line := text.readline(MAX_FIELD):
-            header = f"{header}{line}" if header.strip("\r\n") else line.removeprefix("\ufeff")
-            if header.strip("\r\n") and (header.count('"') % 2 == 0 or len(header) > MAX_FIELD):
+            header = line.removeprefix("\ufeff") if is_blank(header) else f"{header}{line}"
+            if _OLD_SEPARATOR.match(header) and not _SEPARATOR.match(header):
+                header = ""
+            if not is_blank(header) and (header.count('"') % 2 == 0 or len(header) > MAX_FIELD):
                 break
     return header
 
@@ -208,19 +229,10 @@ def _encoding(given: str) -> str:
 
 
 def _columns(header: list[str]) -> tuple[str, ...]:
-    names = [name.strip() for name in header]
-    while names and not names[-1]:
-        names.pop()
-    if not names:
+    """Return the columns' names; a column without one, or with the name of another, matters only where it is used."""
+    if not header:
         raise _wrong("has nothing but blank lines; give a header and a row for each recipient")
-    if any(_PHONE_NUMBER.fullmatch(re.sub(r"[ ()./-]", "", name)) for name in names):
-        raise _wrong("has no header; begin it with the columns' names, e.g. recipient")
-    for place, name in enumerate(names, start=1):
-        if not name:
-            raise _wrong(f"has no name above column {place}; give it one")
-        if names.index(name) + 1 != place:
-            raise _wrong(f"has two columns {name!r}; call them differently")
-    return tuple(names)
+    return tuple(trimmed(name) for name in header)
 
 
 def _undecodable(path: Path, encoding: str, *, named: str | None, error: UnicodeError) -> str:

@@ -5,8 +5,13 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 nothing matched, 4 refused (``exits`` h
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import sys
+
+_RARELY = 20_000
+"""Objects between two runs of the garbage collector: imports make many and free none (Python's default: 700)."""
 
 
 def main() -> None:
@@ -15,10 +20,19 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             # A terminal that knows no "•" shows a question mark; it is no reason to fail.
             stream.reconfigure(errors="replace")
+    gc.set_threshold(_RARELY)
+    if os.getpid() == 1:
+        # The kernel drops a signal to a container's first process that has no handler: the container would be killed.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         from dispatcher.cli.app import app
 
         app()
+    except ImportError as error:  # what every command needs
+        from dispatcher.installation import explain
+
+        print(f"error: {explain(error, needed_by='dispatcher')}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     finally:

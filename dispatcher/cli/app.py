@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from dispatcher.cli.audit import audit
-from dispatcher.cli.campaign import campaign
-from dispatcher.cli.channel import channel
-from dispatcher.cli.check import check
-from dispatcher.cli.clock import clock
-from dispatcher.cli.dead import dead
-from dispatcher.cli.demo import demo
 from dispatcher.cli.exits import Exit, complain, exit_code
-from dispatcher.cli.gift import gift
-from dispatcher.cli.in_doubt import in_doubt
-from dispatcher.cli.messages import messages
-from dispatcher.cli.migrate import migrate
+from dispatcher.cli.late import LateCommands
 from dispatcher.cli.noun import Commands, laid_out
-from dispatcher.cli.operations import operations
-from dispatcher.cli.prune import prune
-from dispatcher.cli.sandbox import sandbox
-from dispatcher.cli.sms import sms
-from dispatcher.cli.status import status
-from dispatcher.cli.suppress import suppress
-from dispatcher.cli.token import token
-from dispatcher.cli.up import up
-from dispatcher.cli.web import web
-from dispatcher.cli.worker import worker
 from dispatcher.domain.errors import DispatcherError
+from dispatcher.installation import explain
 
 _UsageError: Any = typer.BadParameter.__base__
 """What Typer raises for wrong usage; where its class lives differs between versions."""
@@ -50,17 +31,23 @@ _END = (
 )
 
 
-_ORDER = (
-    *("demo", "up", "check"),
-    *("sms", "gift", "campaign", "suppress"),
-    *("status", "messages"),
-    *("dead", "in-doubt", "operations", "channel", "audit"),
-    *("worker", "clock", "web", "migrate", "prune", "token", "sandbox"),
-)
+_BEGIN, _SEND, _LOOK, _MEND, _RUN = "Begin", "Send", "Look", "Put right", "Run"
+_PANELS = {
+    _BEGIN: ("demo", "up", "check"),
+    _SEND: ("sms", "gift", "campaign", "suppress"),
+    _LOOK: ("status", "messages"),
+    _MEND: ("dead", "in-doubt", "operations", "channel", "audit"),
+    _RUN: ("worker", "clock", "web", "migrate", "prune", "token", "sandbox"),
+}
+"""The commands in the order in which a newcomer meets them; each has a module of its name."""
+_COMMANDS = frozenset(name for names in _PANELS.values() for name in names)
 
 
 class _Program(TyperGroup):
     """Ends every command, however it ended, with its exit code and at the most one sentence for each fault."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"commands": LateCommands(_PANELS)})
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command and exit."""
@@ -70,6 +57,9 @@ class _Program(TyperGroup):
         except DispatcherError as error:
             complain(str(error))
             ended = exit_code(error)
+        except ImportError as error:
+            complain(explain(error, needed_by=_named(args[0] if args else None)))
+            ended = Exit.FAILED
         except _UsageError as error:
             complain(_with_help(error))
             ended = Exit.USAGE
@@ -86,8 +76,14 @@ class _Program(TyperGroup):
         sys.exit(int(ended or Exit.DONE))
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        """Name the commands in the order in which a newcomer meets them."""
-        return sorted(self.commands, key=_ORDER.index)
+        """Name the commands without importing them."""
+        return list(self.commands)
+
+
+def _named(arguments: Sequence[str] | None) -> str:
+    """Return the command that ran, as users write it."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return " ".join(["dispatcher", *(word for word in given if word in _COMMANDS)][:2])
 
 
 def _with_help(error: Any) -> str:
@@ -108,6 +104,8 @@ app = Commands(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             typer.echo(f"dispatcher {version('dispatcher')}")
         except PackageNotFoundError:
@@ -131,28 +129,3 @@ def _start(
         os.environ["DISPATCHER_HOME"] = str(home.absolute())
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-
-
-_BEGIN, _SEND, _LOOK, _MEND, _RUN = "Begin", "Send", "Look", "Put right", "Run"
-
-app.command(rich_help_panel=_BEGIN)(demo)
-app.command(rich_help_panel=_BEGIN)(up)
-app.command(rich_help_panel=_BEGIN)(check)
-app.command(rich_help_panel=_SEND)(sms)
-app.command(rich_help_panel=_SEND)(gift)
-app.add_typer(campaign, name="campaign", rich_help_panel=_SEND)
-app.add_typer(suppress, name="suppress", rich_help_panel=_SEND)
-app.command(rich_help_panel=_LOOK)(status)
-app.add_typer(messages, name="messages", rich_help_panel=_LOOK)
-app.add_typer(dead, name="dead", rich_help_panel=_MEND)
-app.add_typer(in_doubt, name="in-doubt", rich_help_panel=_MEND)
-app.add_typer(operations, name="operations", rich_help_panel=_MEND)
-app.add_typer(channel, name="channel", rich_help_panel=_MEND)
-app.command(rich_help_panel=_MEND)(audit)
-app.command(rich_help_panel=_RUN)(worker)
-app.command(rich_help_panel=_RUN)(clock)
-app.command(rich_help_panel=_RUN)(web)
-app.command(rich_help_panel=_RUN)(migrate)
-app.command(rich_help_panel=_RUN)(prune)
-app.command(rich_help_panel=_RUN)(token)
-app.command(rich_help_panel=_RUN)(sandbox)

@@ -15,9 +15,8 @@ from dispatcher.cli.options import MOMENT, AsJson, Limit, Why
 from dispatcher.cli.session import actor, open_ledger, stated
 from dispatcher.cli.when import at as written
 from dispatcher.cli.when import parse_moment
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.domain.words import counted
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ Window = Annotated[
     typer.Option(
         "--window",
         metavar="WINDOW",
-        help="When it may send: 09:00-20:00 or 'Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU'. "
+        help="When it may send: 09:00-20:00 or 'Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU-NSW'. "
         "Without a zone in the recipient's own.",
     ),
 ]

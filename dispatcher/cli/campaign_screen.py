@@ -17,8 +17,7 @@ from dispatcher.campaigns.progress import Progress
 from dispatcher.cli import screen, shown
 from dispatcher.cli.when import at, in_words, roughly
 from dispatcher.domain.budget import in_units
-from dispatcher.domain.campaign import CampaignState
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import Campaign
 
 _STYLES = {
@@ -76,6 +75,8 @@ def progress_document(progress: Progress) -> dict[str, Any]:
         "counts": {state.value: progress.counts.get(state, 0) for state in State},
         "rate_now": round(progress.rate_now, 2),
         "finishes_at": progress.finishes_at,
+        "window_closed": progress.closed is not None,
+        "closed_until": None if progress.closed is None else progress.closed.until,
         "failures": [
             {"state": group.state, "outcome": group.outcome, "error": group.error, "messages": group.count}
             for group in progress.failures
@@ -138,7 +139,8 @@ def _follow_lines(read: Callable[[], Progress]) -> None:
     while True:
         began = time.monotonic()
         progress = read()
-        line = f"{progress.campaign.state.value}: {progress.settled:,} of {progress.campaign.total:,}"
+        state = progress.closed_in_words or progress.campaign.state.value
+        line = f"{state}: {progress.settled:,} of {progress.campaign.total:,}"
         if line != last:
             screen.say(f"{at(progress.at)}  {line}")
             last = line
@@ -179,6 +181,8 @@ def _facts(progress: Progress) -> Iterator[tuple[str, str | Text]]:
     if campaign.state is CampaignState.RUNNING:
         ends = "" if progress.finishes_at is None else f", over at about {at(progress.finishes_at)}"
         yield "rate now", f"{progress.rate_now:,.1f}/s{ends}"
+        if progress.closed_in_words is not None:
+            yield "window", Text(progress.closed_in_words, style="bold yellow")
     if campaign.state is CampaignState.PAUSED:
         until = f", until {at(campaign.paused_until)}" if campaign.paused_until else ""
         why = Text(f"by {screen.inert(campaign.paused_by or '?')}{until}: {screen.inert(campaign.pause_reason or '')}")

@@ -9,9 +9,7 @@ import typer
 from dispatcher.cli.exits import Exit
 from dispatcher.cli.options import AsJson
 
-WithoutApi = Annotated[
-    bool, typer.Option("--without-api", help="Leave out what calls the API: for a container's health check.")
-]
+WithoutApi = Annotated[bool, typer.Option("--without-api", help="Leave out what calls the API.")]
 
 
 def check(as_json: AsJson = False, without_api: WithoutApi = False) -> None:
@@ -21,9 +19,9 @@ def check(as_json: AsJson = False, without_api: WithoutApi = False) -> None:
     code is 1 if anything is at fault.
     """
     from dispatcher.cli import checkup, links, screen
-    from dispatcher.telemetry import configure_logs
+    from dispatcher.telemetry import silence_logs
 
-    configure_logs("CRITICAL")
+    silence_logs()
     steps = links.walk_all(without_api=without_api)
     faults = sum(step.mark is checkup.Mark.FAULT for step in steps)
     warnings = sum(step.mark is checkup.Mark.WARNING for step in steps)

@@ -73,6 +73,8 @@ class Link:
     needs: str | None = None
     asks_api: bool = False
     """It calls the API, or hangs on a link that does."""
+    fixed: bool = False
+    """It stays as it is while a container runs, so a health check need not spend time on it."""
 
 
 def take(links: Sequence[Link], walk: Walk) -> Iterator[Step]:

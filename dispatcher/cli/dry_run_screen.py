@@ -11,11 +11,12 @@ from rich.text import Text
 from dispatcher.campaigns.dry_run import DryRun, Speed, rewritten
 from dispatcher.campaigns.survey import character_name
 from dispatcher.cli import screen
-from dispatcher.cli.intake_screen import left_out, reasons_document, show_reasons
+from dispatcher.cli.intake_screen import left_out, reasons_document, show_reasons, show_warnings
 from dispatcher.cli.when import at, in_words
 from dispatcher.domain.words import counted
 
 _CULPRITS_SHOWN = 8
+_OPENINGS_SHOWN = 4
 
 
 def print_report(report: DryRun) -> None:
@@ -44,9 +45,26 @@ def print_report(report: DryRun) -> None:
                 {"character": character, "name": character_name(character), "messages": messages}
                 for character, messages in report.culprits
             ],
+            "placeholders": [
+                {"column": column, "text": cell, "messages": messages} for column, cell, messages in report.placeholders
+            ],
+            "normalized": report.composed,
             "money": report.money,
             "terms": dict(report.terms),
             "starts_at": report.starts_at,
+            "window": {
+                "never_open_rows": report.never_open,
+                "openings": [
+                    {
+                        "recipients": each.recipients,
+                        "zones": each.zones,
+                        "zones_left_out": each.left_out,
+                        "opens_at": each.opens_at,
+                        "closes_at": each.closes_at,
+                    }
+                    for each in report.openings
+                ],
+            },
             "at_present_rate": None if report.now is None else _speed_document(report.now),
             "at_configured_rate": _speed_document(report.configured),
             "samples": [
@@ -74,10 +92,7 @@ def show(report: DryRun, *, invalid_to: Path | None) -> None:
     for sample in report.samples:
         screen.show("", Text(f"Line {sample.line}, to {sample.recipient.masked}", style="dim"))
         screen.show(Text(screen.inert_lines(sample.text)))
-    if report.warnings:
-        screen.show("")
-    for warning in report.warnings:
-        screen.show(Text("! ", style="bold yellow").append(screen.inert(warning), style="default"))
+    show_warnings(report.warnings)
 
 
 def _facts(report: DryRun) -> Iterator[tuple[str, str | Text]]:
@@ -95,15 +110,33 @@ def _facts(report: DryRun) -> Iterator[tuple[str, str | Text]]:
         )
         yield "SMS parts", f"{report.parts:,}: {kinds}"
         yield "", ", ".join(f"{count:,} × {parts}" for parts, count in report.by_parts.items())
+    if report.composed:
+        yield "text form", f"{counted(report.composed, 'text')} put into composed form (NFC)"
     for currency, amount in report.money.items():
         yield "money", f"{currency} {amount:,}"
     yield from report.terms.items()
     yield "starts", at(report.starts_at)
+    yield from _window(report)
     if report.now is not None:
         yield "at present", _speed(report.now)
     else:
         yield "at present", "unknown: Redis cannot be reached"
     yield "as configured", _speed(report.configured)
+
+
+def _window(report: DryRun) -> Iterator[tuple[str, str]]:
+    """Say when the window opens for how many, and for how many it never does."""
+    name = "window"
+    for each in report.openings[:_OPENINGS_SHOWN]:
+        zones = f" in {', '.join(each.zones[:3])}{', …' if len(each.zones) > 3 else ''}" if each.zones else ""
+        yield name, f"opens {at(each.opens_at)} for {counted(each.recipients, 'recipient')}{zones}"
+        name = ""
+    if len(report.openings) > _OPENINGS_SHOWN:
+        rest = report.openings[_OPENINGS_SHOWN:]
+        last = max(each.opens_at for each in rest)
+        yield "", f"and by {at(last)} for {counted(sum(each.recipients for each in rest), 'other')}"
+    if report.never_open:
+        yield name, f"never opens for {counted(report.never_open, 'row')}, left out as invalid"
 
 
 def _speed(speed: Speed) -> str:

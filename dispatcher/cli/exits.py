@@ -16,10 +16,10 @@ from dispatcher.domain.errors import (
     MessageNotFound,
     OperationNotFound,
     OperationRefused,
+    QueryError,
     SettingsError,
     TransitionRefused,
 )
-from dispatcher.domain.query import QueryError
 
 
 class Exit(IntEnum):

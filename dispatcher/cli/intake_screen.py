@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from rich.text import Text
+
 from dispatcher.cli import campaign_screen, screen
 from dispatcher.cli.exits import WrongUsage
 from dispatcher.domain.words import counted
@@ -102,6 +104,7 @@ def print_created(created: Created) -> None:
             **campaign_screen.document(created.campaign),
             "duplicate": created.duplicate,
             "reasons": None if tally is None else reasons_document(tally.reasons),
+            "warnings": created.warnings,
         }
     )
 
@@ -124,6 +127,7 @@ def show_created(created: Created, *, invalid_to: Path | None) -> None:
         show_reasons(tally.reasons)
         if invalid_to is not None and campaign.invalid:
             screen.say(f"All invalid rows are in {invalid_to}.")
+        show_warnings(created.warnings)
     screen.say(f"  id  {campaign.id}")
 
 
@@ -151,6 +155,14 @@ def show_reasons(reasons: dict[str, Group]) -> None:
     screen.show("", table)
     if len(ordered) > _REASONS_SHOWN:
         screen.say(f"… and {len(ordered) - _REASONS_SHOWN} more reasons; --invalid-to FILE has every row.")
+
+
+def show_warnings(warnings: Sequence[str]) -> None:
+    """Print warnings, each on its line."""
+    if warnings:
+        screen.show("")
+    for warning in warnings:
+        screen.show(Text("! ", style="bold yellow").append(screen.inert(warning), style="default"))
 
 
 def reasons_document(reasons: dict[str, Group]) -> list[dict[str, Any]]:

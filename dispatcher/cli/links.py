@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sqlite3
 from datetime import timedelta
 
@@ -25,7 +26,7 @@ _OLDEST_POSTGRESQL = (15,)
 
 def walk_all(*, without_api: bool = False) -> list[Step]:
     """Look at every link, or only at those on this side of the API."""
-    links = tuple(link for link in LINKS if not (without_api and link.asks_api))
+    links = tuple(link for link in LINKS if not (without_api and (link.asks_api or link.fixed)))
     try:
         services = Services(load_settings())
     except SettingsError as error:
@@ -39,6 +40,14 @@ def walk_all(*, without_api: bool = False) -> list[Step]:
 
 def _settings(walk: Walk) -> str:
     return f"no contradictions; home is {walk.services.settings.home}"
+
+
+def _installation(walk: Walk) -> str:
+    from dispatcher.preflight import Role, check_installation
+
+    for role in Role:
+        check_installation(walk.services.settings, role)
+    return f"Python {platform.python_version()}; all packages that these settings need can be loaded"
 
 
 def _api(walk: Walk) -> str:
@@ -231,6 +240,7 @@ def _spool(walk: Walk) -> str:
 
 LINKS = (
     Link(name="settings", look=_settings),
+    Link(name="installation", look=_installation, fixed=True),
     Link(name="secret files", look=secret_files.look),
     Link(name="api", look=_api),
     Link(name="lease", look=_lease),

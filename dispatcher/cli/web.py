@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dispatcher.cli.exits import WrongUsage
+from dispatcher.installation import loading
 
 
 def web(
@@ -26,10 +26,8 @@ def web(
     from dispatcher.cli import screen
     from dispatcher.settings import load_settings
 
-    try:
+    with loading("dispatcher web"):
         from dispatcher import web as pages
-    except ModuleNotFoundError as missing:
-        raise WrongUsage(f"the pages need {missing.name}: pip install 'dispatcher[web]'") from None
 
     if make_hash:
         screen.say(pages.make_hash(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)))

@@ -1,4 +1,4 @@
-"""Campaigns: what one is made of, the states it goes through, and the checks before anything is loaded."""
+"""Campaigns: what one is made of, and the checks before anything is loaded."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
-from types import MappingProxyType
 from typing import TypedDict, TypeVar
 
 from dispatcher.domain.budget import Budget, parse_budget
 from dispatcher.domain.errors import InvalidCampaign, InvalidMessage
 from dispatcher.domain.message import FARTHEST, UNKEPT, Channel
 from dispatcher.domain.money import parse_amount, parse_currency
+from dispatcher.domain.opening import first_opening
 from dispatcher.domain.rate import Rate, parse_rate
 from dispatcher.domain.template import Template, field_name, parse_template
+from dispatcher.domain.texts import with_newlines
 from dispatcher.domain.window import SendWindow, parse_window
+from dispatcher.domain.words import at
 
 DEFAULT_LIFE = timedelta(days=30)
 """How long after its start (or, without one, its making) a campaign's messages wait at the most."""
@@ -26,41 +27,6 @@ RECIPIENT = "recipient"
 GIFT_FIELDS = ("sku", "amount", "currency", "note")
 
 _T = TypeVar("_T")
-
-
-class CampaignState(StrEnum):
-    """Where a campaign stands. The values are the ledger's column values."""
-
-    DRAFT = "draft"
-    """It is being loaded, or waits for its start."""
-    SCHEDULED = "scheduled"
-    RUNNING = "running"
-    PAUSED = "paused"
-    FINISHED = "finished"
-    """Nothing of it is queued or under way; a retry sets it running again."""
-    CANCELLED = "cancelled"
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will be sent by itself.
-
-        >>> CampaignState.PAUSED.over, CampaignState.CANCELLED.over
-        (False, True)
-        """
-        return self in (CampaignState.FINISHED, CampaignState.CANCELLED)
-
-
-CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = MappingProxyType(
-    {
-        CampaignState.DRAFT: frozenset({CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.CANCELLED}),
-        CampaignState.SCHEDULED: frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLED}),
-        CampaignState.RUNNING: frozenset({CampaignState.PAUSED, CampaignState.FINISHED, CampaignState.CANCELLED}),
-        CampaignState.PAUSED: frozenset({CampaignState.RUNNING, CampaignState.SCHEDULED, CampaignState.CANCELLED}),
-        CampaignState.FINISHED: frozenset({CampaignState.RUNNING}),
-        CampaignState.CANCELLED: frozenset(),
-    }
-)
-"""The only moves. Every UPDATE of a campaign names the states it comes from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +71,7 @@ class Wanted(TypedDict, total=False):
     expires_at: datetime | None
     """Aware; nothing of it is sent afterwards. 30 days after its start if left out."""
     window: str | None
-    """``09:00-20:00``, ``Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU``; without a zone in the
+    """``09:00-20:00``, ``Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU-NSW``; without a zone in the
     recipient's own."""
     rate: str | None
     """Its own ceiling, ``50/s``; it never exceeds the channel's."""
@@ -142,15 +108,18 @@ def check_campaign(name: str, wanted: Wanted, *, now: datetime, region: str | No
     _moment("expires_at", expires_at, now)
     if expires_at is not None and expires_at <= (starts_at or now):
         raise InvalidCampaign("expires_at", f"{expires_at:%Y-%m-%d %H:%M %Z} is not after its start")
+    window = _read("window", wanted.get("window"), parse_window)
+    if window is not None and window.zone is not None:
+        _check_opens(window, starts_at or now, expires_at)
     return Terms(
         name=_name(name),
         channel=kind,
         template=text,
-        template_text=wanted.get("template"),
+        template_text=None if text is None else with_newlines(wanted.get("template") or ""),
         gift=gift,
         starts_at=starts_at,
         expires_at=expires_at,
-        window=_read("window", wanted.get("window"), parse_window),
+        window=window,
         rate=_read("rate", wanted.get("rate"), parse_rate),
         budget=_read("budget", budget, lambda given: parse_budget(given, currency or "")),
         region=_region(wanted.get("region") or region),
@@ -165,6 +134,15 @@ def _refuse_unknown(wanted: Wanted) -> None:
             near = difflib.get_close_matches(part, Wanted.__annotations__, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Wanted.__annotations__)}"
             raise InvalidCampaign(part, f"is no part of a campaign; {hint}")
+
+
+def _check_opens(window: SendWindow, start: datetime, expires_at: datetime | None) -> None:
+    """Refuse a window in one zone that does not open while the campaign sends; others differ from number to number."""
+    end = expires_at or start + DEFAULT_LIFE
+    if first_opening(window, (), start=start, end=end) is None:
+        raise InvalidCampaign(
+            "window", f"{window} is never open before the messages expire, {at(end)}; give other days"
+        )
 
 
 def _refuse_gift_parts(wanted: Wanted) -> None:
@@ -193,7 +171,7 @@ def _template(text: str | None, channel: Channel) -> Template | None:
             raise InvalidCampaign("template", "is empty; give the text of the SMS, e.g. 'Hi {first_name}, …'")
         return None
     _check_kept("template", text)
-    return _read("template", text, parse_template)
+    return _read("template", with_newlines(text), parse_template)
 
 
 def _check_kept(name: str, text: str) -> None:

@@ -7,10 +7,12 @@ DispatcherError
 ├── CampaignConflict        the name belongs to another campaign
 ├── CampaignNotFound        no campaign has this id or name
 ├── CampaignRefused         the campaign is not in a state that allows this
+├── QueryError              a query cannot be read
 ├── OperationNotFound       no bulk operation has this id
 ├── OperationRefused        the operation is not in a state that allows this
 ├── MessageNotFound         no message has this id
 ├── TransitionRefused       the message is not in a state that allows this
+├── InstallationError       a package that is needed is missing or cannot be loaded
 ├── SettingsError           a setting is missing, unknown or contradicts another
 ├── LedgerUnavailable       the SQL ledger cannot be reached or is busy
 ├── LedgerOutdated          its schema is not at the migration head
@@ -72,6 +74,15 @@ class InvalidCampaign(DispatcherError, ValueError):
         self.field = field
         self.problem = problem
         super().__init__(f"{field}: {problem}")
+
+
+class QueryError(DispatcherError, ValueError):
+    """A query cannot be read. ``position`` (from 0) is where in its text."""
+
+    def __init__(self, problem: str, position: int) -> None:
+        self.problem = problem
+        self.position = position
+        super().__init__(f"query: at character {position + 1}: {problem}")
 
 
 class CampaignConflict(DispatcherError):
@@ -136,6 +147,10 @@ class TransitionRefused(DispatcherError):
 
 class SettingsError(DispatcherError):
     """Settings are missing, unknown or contradict one another; the text names each."""
+
+
+class InstallationError(DispatcherError):
+    """A package that is needed is missing or cannot be loaded. The text has the command that installs it."""
 
 
 class LedgerUnavailable(DispatcherError):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dispatcher.domain.errors import DispatcherError
+from dispatcher.domain.errors import QueryError
 from dispatcher.domain.fields import FIELDS, FieldKind, Kind
 from dispatcher.domain.message import UNKEPT
 from dispatcher.domain.money import NotAnAmount, read_amount
@@ -26,15 +26,6 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _LONGEST_AGE = timedelta(days=36500)
 _MOST_DIGITS = 15
 """Before and behind the point; no amount has more, and no database compares with any number."""
-
-
-class QueryError(DispatcherError, ValueError):
-    """A query cannot be read. ``position`` (from 0) is where in its text."""
-
-    def __init__(self, problem: str, position: int) -> None:
-        self.problem = problem
-        self.position = position
-        super().__init__(f"query: at character {position + 1}: {problem}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

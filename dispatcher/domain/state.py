@@ -1,7 +1,8 @@
-"""The states of a message and the only moves between them."""
+"""The states of messages and of campaigns, and the only moves between them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -62,3 +63,38 @@ def sources_of(state: State) -> frozenset[State]:
     [<State.QUEUED: 'queued'>]
     """
     return frozenset(source for source, targets in TRANSITIONS.items() if state in targets)
+
+
+class CampaignState(StrEnum):
+    """Where a campaign stands. The values are the ledger's column values."""
+
+    DRAFT = "draft"
+    """It is being loaded, or waits for its start."""
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    """Nothing of it is queued or under way; a retry sets it running again."""
+    CANCELLED = "cancelled"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be sent by itself.
+
+        >>> CampaignState.PAUSED.over, CampaignState.CANCELLED.over
+        (False, True)
+        """
+        return self in (CampaignState.FINISHED, CampaignState.CANCELLED)
+
+
+CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = MappingProxyType(
+    {
+        CampaignState.DRAFT: frozenset({CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.CANCELLED}),
+        CampaignState.SCHEDULED: frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLED}),
+        CampaignState.RUNNING: frozenset({CampaignState.PAUSED, CampaignState.FINISHED, CampaignState.CANCELLED}),
+        CampaignState.PAUSED: frozenset({CampaignState.RUNNING, CampaignState.SCHEDULED, CampaignState.CANCELLED}),
+        CampaignState.FINISHED: frozenset({CampaignState.RUNNING}),
+        CampaignState.CANCELLED: frozenset(),
+    }
+)
+"""The only moves. Every UPDATE of a campaign names the states it comes from."""

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from dispatcher.domain.texts import is_blank, without_hidden
+
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\{|\}")
-_NAME = re.compile(r"\w[\w \-]*\Z")
-_APART = re.compile(r"\W+")
+_DOTLESS = str.maketrans({"\u0130": "i", "\u0131": "i"})
+"""Turkish and Azeri have two letters i; capitals do not say which one a lower-case name means."""
+_FOREIGN = re.compile(
+    r"[{\uff5b]\s{0,3}(?P<braces>[^{}\uff5b\uff5d|]{1,80}?)\s{0,3}(?:\|[^{}\uff5b\uff5d]{0,80})?[}\uff5d]"
+    r"|\[{1,3}\s{0,3}([^\[\]]{1,80}?)\s{0,3}\]{1,3}|<{1,3}\s{0,3}([^<>]{1,80}?)\s{0,3}>{1,3}"
+    r"|\u00ab\s{0,3}([^\u00ab\u00bb]{1,80}?)\s{0,3}\u00bb|%{1,3}([^%\s]{1,80})%{1,3}|\*\|([^*|]{1,80})\|\*"
+    r"|#{1,3}([^#\s]{1,80})#{1,3}"
+)
+"""Fields as other programs write them: {{Jinja}}, [CRM], <<Word>>, \u00abWord\u00bb, %name%, *|Mailchimp|*, #name#."""
 
 
 class EmptyField(ValueError):
@@ -66,7 +76,7 @@ class Placed:
     def filled(self, row: Sequence[str]) -> str:
         """Return the text for one recipient.
 
-        :raises EmptyField: a field without a stand-in has nothing but blanks.
+        :raises EmptyField: a field without a stand-in is blank.
         """
         text = []
         for part in self.parts:
@@ -75,7 +85,7 @@ class Placed:
                 continue
             place, name, otherwise = part
             value = row[place].strip()
-            if not value:
+            if is_blank(value):
                 if otherwise is None:
                     raise EmptyField(name)
                 value = otherwise
@@ -110,17 +120,51 @@ def parse_template(text: str) -> Template:
 
 
 def field_name(column: str) -> str:
-    """Return the field that a column fills: lower case, words joined by ``_``.
+    """Return the field that a column fills. Two columns with one field are alike for templates.
 
-    >>> field_name(" First name "), field_name("Größe (cm)")
-    ('first_name', 'größe_cm')
+    Letters (with their marks), digits and ``_`` of any script count; what is between them is one ``_``. Upper and lower
+    case, composed and decomposed, full and half width are the same. A name of pictographs alone is these.
+
+    >>> [field_name(name) for name in (" First name ", "Gr\u00f6\u00dfe (cm)", "\u0928\u093e\u092e", "\U0001f381")]
+    ['first_name', 'gr\u00f6sse_cm', '\u0928\u093e\u092e', '\U0001f381']
     """
-    return _APART.sub("_", column.strip()).strip("_").lower()
+    folded = unicodedata.normalize("NFKC", without_hidden(column)).translate(_DOTLESS).casefold()
+    folded = unicodedata.normalize("NFKC", folded)
+    words = "".join(each if _is_word(each) else " " for each in folded).split()
+    return "_".join(words).strip("_") or "".join(each for each in folded if _is_pictograph(each))
+
+
+def literal_fields(template: Template, columns: Collection[str]) -> tuple[str, ...]:
+    """Return what stands in a template's text as other programs write fields, and is therefore sent literally.
+
+    Braces always do; other marks only around the name of a column, since ``[1]`` and ``<3`` are texts.
+
+    >>> literal_fields(parse_template("Hi {{name}}, {{ First name|you }} [code] [1]"), ["Name", "Code"])
+    ('{name}', '{ First name|you }', '[code]')
+    """
+    known = {field_name(column) for column in columns} - {""}
+    found = []
+    for part in template.parts:
+        if isinstance(part, str):
+            for each in _FOREIGN.finditer(part):
+                name = field_name(next(group for group in each.groups() if group is not None))
+                if name in known or (each["braces"] is not None and name):
+                    found.append(each[0])
+    return tuple(dict.fromkeys(found))
+
+
+def _is_word(character: str) -> bool:
+    return character == "_" or unicodedata.category(character)[0] in "LMN"
+
+
+def _is_pictograph(character: str) -> bool:
+    return unicodedata.category(character) == "So" or "\U0001f3fb" <= character <= "\U0001f3ff"
 
 
 def _field(inside: str, start: int) -> Field:
     name, bar, otherwise = inside.partition("|")
-    if not _NAME.match(name.strip()) or not field_name(name):
+    legal = all(_is_word(each) or _is_pictograph(each) or each in " -" for each in without_hidden(name.strip()))
+    if not legal or not field_name(name):
         raise ValueError(
             f"at character {start + 1}: {{{inside}}} is not a field; "
             "a field is a column's name: letters, digits, _ and blanks"

@@ -20,8 +20,13 @@ _FORM = re.compile(
     r"(?:\s+except\s+holidays\s+(?P<holidays>[a-z0-9\-]+))?\Z",
     re.IGNORECASE,
 )
-_REGION = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?\Z", re.ASCII)
-_EXAMPLE = "write it as 09:00-20:00 or Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU"
+_REGION = re.compile(r"[A-Z]{2}(?:-(?:[A-Z0-9]{1,3}|NATIONAL))?\Z", re.ASCII)
+_PART = re.compile(r"[A-Z0-9]{1,3}\Z", re.ASCII)
+_EXAMPLE = "write it as 09:00-20:00 or Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU-NSW"
+_NATIONAL = "NATIONAL"
+"""Stands for a part of a country: only those holidays that all parts have."""
+_YEARS = (2025, 2026, 2027)
+"""Years that show which holidays a country has in some of its parts only."""
 _LONGEST = 200  # characters; also what the ledger keeps
 _HORIZON = 400  # days that are looked at for the next opening
 _DAY = timedelta(days=1)
@@ -45,7 +50,7 @@ class SendWindow:
     zone: str | None
     """IANA name; None for the recipient's own."""
     holidays: str | None
-    """On the holidays of this region (ISO 3166, ``AU`` or ``AU-NSW``) it does not open."""
+    """On the holidays of this region (ISO 3166, ``JP`` or ``AU-NSW``; ``AU-NATIONAL``) it does not open."""
 
     def __post_init__(self) -> None:
         if not self.days or not self.days <= _EVERY_DAY:
@@ -62,10 +67,13 @@ class SendWindow:
         """
         return all(self._is_open(moment.astimezone(zone)) for zone in self._in(zones))
 
-    def interval(self, moment: datetime, zones: Sequence[str] = ()) -> tuple[datetime, datetime] | None:
+    def interval(
+        self, moment: datetime, zones: Sequence[str] = (), *, before: datetime | None = None
+    ) -> tuple[datetime, datetime] | None:
         """Return the present opening, or else the next one, with its end (exclusive), in UTC.
 
-        :return: None if it does not open within 400 days.
+        :param before: when an opening has to begin.
+        :return: None if it does not open before that, or within 400 days.
         :raises ValueError: there is no zone at all.
 
         >>> window = parse_window("09:00-20:00 Europe/London")
@@ -78,6 +86,8 @@ class SendWindow:
             current = [next(stream) for stream in streams]
             while True:
                 opens, closes = max(each[0] for each in current), min(each[1] for each in current)
+                if before is not None and opens >= before:
+                    return None
                 if opens < closes:
                     return opens, closes
                 first = min(range(len(current)), key=lambda place: current[place][1])
@@ -215,13 +225,43 @@ def _region(code: str | None) -> str | None:
     if code is None:
         return None
     region = code.upper()
+    country, _, part = region.partition("-")
     try:
-        if _REGION.match(region) is None:  # the library knows other names than those of places
+        if _REGION.match(region) is None:  # the library has names that are not codes of places, too
             raise NotImplementedError
-        _closed(region, 2026)
+        _closed(region, _YEARS[0])
+        choices = _regional(country)
     except NotImplementedError:
-        raise ValueError(f"no holidays are known of {code!r}; give a country or a part of it: AU or AU-NSW") from None
+        raise ValueError(
+            f"no holidays are known of {code!r}; give a country or a part of it: JP or AU-NSW{_parts(country)}"
+        ) from None
+    if choices and not part:
+        raise ValueError(
+            f"{code!r} alone lacks the holidays of its parts; write one of {', '.join(choices)}, "
+            f"or {country}-{_NATIONAL} for the holidays that all of them have"
+        )
     return region
+
+
+def _parts(country: str) -> str:
+    """Return the known parts of a country, as the end of a sentence."""
+    import holidays
+
+    parts = [part for part in holidays.list_supported_countries().get(country, ()) if _PART.match(part)]
+    return f"; of {country} the parts {', '.join(parts)} are known" if parts else ""
+
+
+@lru_cache(maxsize=256)
+def _regional(country: str) -> tuple[str, ...]:
+    """Return all parts of a country if some have public holidays that the country as a whole has not, else none."""
+    import holidays
+
+    parts = [part for part in holidays.list_supported_countries().get(country, ()) if _PART.match(part)]
+    whole = holidays.country_holidays(country, years=_YEARS, expand=False).keys()
+    for part in parts:
+        if holidays.country_holidays(country, subdiv=part, years=_YEARS, expand=False).keys() - whole:
+            return tuple(f"{country}-{each}" for each in parts)
+    return ()
 
 
 @lru_cache(maxsize=256)
@@ -230,7 +270,8 @@ def _closed(region: str, year: int) -> frozenset[date]:
     import holidays  # slow to import, and few windows need it
 
     country, _, part = region.partition("-")
-    return frozenset(holidays.country_holidays(country, subdiv=part or None, years=year, expand=False))
+    subdivision = None if part in ("", _NATIONAL) else part
+    return frozenset(holidays.country_holidays(country, subdiv=subdivision, years=year, expand=False))
 
 
 @lru_cache(maxsize=4096)

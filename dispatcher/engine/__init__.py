@@ -1,8 +1,23 @@
 """The spine: permits → token → claim → send → decide → settle. `pump.py` has the one loop; the rest keeps it honest."""
 
-from dispatcher.engine.pump import Pump, PumpShape
-from dispatcher.engine.settling import Settling
-from dispatcher.engine.spool import Spool
-from dispatcher.engine.tick import Tick
+from typing import TYPE_CHECKING
+
+from dispatcher.lazy import exports
+
+if TYPE_CHECKING:
+    from dispatcher.engine.pump import Pump, PumpShape
+    from dispatcher.engine.settling import Settling
+    from dispatcher.engine.spool import Spool
+    from dispatcher.engine.tick import Tick
+else:
+    __getattr__ = exports(
+        __name__,
+        {
+            "pump": ["Pump", "PumpShape"],
+            "settling": ["Settling"],
+            "spool": ["Spool"],
+            "tick": ["Tick"],
+        },
+    )
 
 __all__ = ["Pump", "PumpShape", "Settling", "Spool", "Tick"]

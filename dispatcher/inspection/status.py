@@ -9,7 +9,7 @@ from decimal import Decimal
 from dispatcher.domain.errors import BrokerUnavailable
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.state import State
-from dispatcher.ledger import Books, Pause, Tally, Waiting
+from dispatcher.ledger import Books, CampaignBooks, Closed, Pause, Tally, Waiting
 from dispatcher.ports import Clock, Limiter, LimitState, TokenSource, TokenState
 
 
@@ -36,13 +36,17 @@ class Status:
     money_in_doubt: dict[str, Decimal]
     redis_problem: str | None
     """Why limits and token are missing; None when Redis could be asked."""
+    closed: tuple[Closed, ...]
+    """Running campaigns whose send window is closed for every queued message."""
 
     def total(self, state: State) -> int:
         """Messages in a state, over all channels and priorities."""
         return sum(each.counts.get(state, 0) for each in self.channels)
 
 
-def read_status(books: Books, limiter: Limiter, tokens: TokenSource | None, clock: Clock) -> Status:
+def read_status(
+    books: Books, campaigns: CampaignBooks, limiter: Limiter, tokens: TokenSource | None, clock: Clock
+) -> Status:
     """Ask every part how it stands.
 
     :param tokens: None where no API is configured.
@@ -59,6 +63,7 @@ def read_status(books: Books, limiter: Limiter, tokens: TokenSource | None, cloc
         token=token,
         money_in_doubt=books.money_in_doubt(),
         redis_problem=problem,
+        closed=tuple(campaigns.closed(now=now)),
     )
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dispatcher.domain.attempt import Trigger
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.outcome import OutcomeKind
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import Attempt, AuditEntry, Hold, Message
 
 

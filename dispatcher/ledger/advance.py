@@ -11,12 +11,12 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, select, update
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel, Priority
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.domain.window import SendWindow, parse_window
 from dispatcher.ledger.campaigns import resumed
 from dispatcher.ledger.engine import reading, transaction
+from dispatcher.ledger.reopening import hold, reopen
 from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow
 from dispatcher.ports import Advance
 
@@ -36,8 +36,12 @@ class _Wanted:
     lanes: Sequence[Any]
 
     @property
+    def campaigns(self) -> set[UUID]:
+        return {*self.start, *self.resume, *self.finish, *self.reopen, *self.sweep}
+
+    @property
     def anything(self) -> bool:
-        return any((self.start, self.resume, self.finish, self.reopen, self.sweep, self.lanes))
+        return bool(self.campaigns or self.lanes)
 
 
 def advance(engine: Engine, *, now: datetime) -> Advance:
@@ -47,8 +51,11 @@ def advance(engine: Engine, *, now: datetime) -> Advance:
     if not wanted.anything:
         return Advance()
     with transaction(engine) as connection:
+        if wanted.campaigns:
+            hold(connection, wanted.campaigns)  # all at once, in order; a sweep would miss what is being queued again
         _open_windows(connection, wanted.lanes, now)
-        _reopen(connection, wanted.reopen)
+        if wanted.reopen:
+            reopen(connection, wanted.reopen, _left(State.QUEUED))
         return Advance(
             started=_start(connection, wanted.start, now),
             resumed=_resume(connection, wanted.resume, now),
@@ -122,11 +129,6 @@ def _resume(connection: Connection, campaigns: Sequence[UUID], now: datetime) ->
 def _finish(connection: Connection, campaigns: Sequence[UUID], now: datetime) -> tuple[str, ...]:
     done = and_(_is(CampaignState.RUNNING), ~_left(State.QUEUED), ~_left(State.SENDING))
     return _change(connection, campaigns, done, {"state": CampaignState.FINISHED.value, "finished_at": now})
-
-
-def _reopen(connection: Connection, campaigns: Sequence[UUID]) -> None:
-    again = and_(_is(CampaignState.FINISHED), _left(State.QUEUED))
-    _change(connection, campaigns, again, {"state": CampaignState.RUNNING.value, "finished_at": None})
 
 
 def _change(

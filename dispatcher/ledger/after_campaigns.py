@@ -10,15 +10,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select, update
 
 from dispatcher.domain.attempt import Trigger
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import CampaignRefused
 from dispatcher.domain.recipient import REDACTED, Recipient
-from dispatcher.domain.state import State
-from dispatcher.ledger.campaigns import Campaign, reopen
+from dispatcher.domain.state import CampaignState, State
+from dispatcher.ledger.campaigns import Campaign
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import given_up, guarded
 from dispatcher.ledger.operations import By, audit, audit_each, queued_again
-from dispatcher.ledger.tables import CampaignRow, MessageRow
+from dispatcher.ledger.reopening import hold, reopen
+from dispatcher.ledger.tables import MessageRow
 
 _AT_ONCE = 2000
 
@@ -91,7 +91,7 @@ def retry_failed(engine: Engine, campaign: Campaign, by: By, *, budget: int, lif
             changed = connection.execute(again.returning(MessageRow.id)).scalars().all()
             page = len(changed)
             if page:
-                reopen(connection, campaign)
+                reopen(connection, [campaign.id])
                 audit(connection, by, "retry failed", f"campaign:{campaign.id}", messages=page)
                 audit_each(connection, by, "replay", changed, campaign=str(campaign.id))
         count += page
@@ -138,9 +138,7 @@ def _failed(campaign: UUID) -> ColumnElement[bool]:
 
 def _hold(connection: Connection, campaign: Campaign) -> None:
     """Lock the campaign's row, so that it cannot be cancelled or finished between the check and the change."""
-    state = connection.execute(
-        select(CampaignRow.state).where(CampaignRow.id == campaign.id).with_for_update(key_share=True)
-    ).scalar_one()
+    state = hold(connection, [campaign.id])[campaign.id]
     if state in (CampaignState.CANCELLED.value, CampaignState.DRAFT.value):
         raise CampaignRefused(
             campaign.name, state, "retried", allowed="only a running, a paused or a finished one can be"

@@ -8,34 +8,19 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session
-
 from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.ledger import operations, pauses, queries
-from dispatcher.ledger.engine import reachable, reading, transaction
-from dispatcher.ledger.enqueue import Enqueued, enqueue, gift_to_json
+from dispatcher.ledger.engine import reading, transaction
+from dispatcher.ledger.enqueue import gift_to_json
 from dispatcher.ledger.holds import Hold, find_hold
 from dispatcher.ledger.operations import By, Resolution
+from dispatcher.ledger.outbox import Outbox
 from dispatcher.ledger.pauses import Pause
-from dispatcher.ledger.sessions import plain_session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
+class Books(Outbox):
     """Reads and careful writes; all methods raise LedgerUnavailable when the ledger cannot be used now."""
-
-    engine: Engine
-
-    def enqueue(self, messages: Sequence[NewMessage], *, source: str) -> list[Enqueued]:
-        """Insert messages in a transaction of their own: all of them or, on an error, none."""
-        with transaction(self.engine) as connection:
-            return enqueue(connection, messages, source=source)
-
-    def enqueue_within(self, session: Session, messages: Sequence[NewMessage], *, source: str) -> list[Enqueued]:
-        """Insert messages in the caller's transaction: they commit or roll back with the caller's work."""
-        with reachable():
-            return enqueue(plain_session(session), messages, source=source)
 
     def message(self, message_id: UUID) -> queries.Message:
         """Return one message; raises MessageNotFound."""

@@ -16,16 +16,16 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
 
 from dispatcher.domain.attempt import Trigger
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import OperationNotFound, OperationRefused
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.operation import Deed, Pace, Stage
 from dispatcher.domain.query import parse_query
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import reading, transaction
-from dispatcher.ledger.failures import called_off, given_up, given_up_of, guarded
+from dispatcher.ledger.failures import given_up, given_up_of, guarded
 from dispatcher.ledger.operations import By, audit, audit_each, queued_again
-from dispatcher.ledger.tables import CampaignRow, MessageRow, OperationRow
+from dispatcher.ledger.reopening import cancelled, hold, reopen
+from dispatcher.ledger.tables import MessageRow, OperationRow
 
 STEP = 500
 CANARY_FAILS_ABOVE = 0.2
@@ -173,10 +173,12 @@ def _change(connection: Connection, operation: Operation, count: int, *, canary:
         select(MessageRow.id, MessageRow.campaign_id).where(*chosen).order_by(MessageRow.id).limit(count)
     ).all()
     ids = [row.id for row in found]
+    campaigns = {row.campaign_id for row in found if row.campaign_id is not None}
+    if campaigns and operation.kind is Deed.REPLAY:
+        hold(connection, campaigns)  # what is cancelled by now stays so
     changed = _apply(connection, operation, ids, now) if ids else []
-    if changed and operation.kind is Deed.REPLAY:
-        campaigns = {row.campaign_id for row in found if row.campaign_id is not None}
-        _reopen(connection, campaigns)
+    if changed and campaigns and operation.kind is Deed.REPLAY:
+        reopen(connection, campaigns)
     if changed:
         by = By(actor=operation.actor, reason=operation.reason, now=now)
         audit_each(connection, by, operation.kind.value, changed, operation=str(operation.id))
@@ -205,7 +207,7 @@ def frozen_conditions(operation: Operation, dialect: str) -> list[ColumnElement[
     if operation.ids:
         chosen.append(MessageRow.id.in_([UUID(each) for each in operation.ids]))
     if operation.kind is Deed.REPLAY:
-        chosen += [~called_off(), MessageRow.redacted_at.is_(None)]
+        chosen += [~cancelled(), MessageRow.redacted_at.is_(None)]
     return chosen
 
 
@@ -217,18 +219,9 @@ def _apply(connection: Connection, operation: Operation, ids: list[UUID], now: d
         changes |= {"discarded_at": now}
     still = [MessageRow.id.in_(ids), given_up(), ~guarded()]
     if operation.kind is Deed.REPLAY:
-        still.append(MessageRow.redacted_at.is_(None))  # by now, whatever it was when it was chosen
+        still += [MessageRow.redacted_at.is_(None), ~cancelled()]  # by now; it was so when they were chosen
     changed = update(MessageRow).where(*still).values(changes)
     return list(connection.execute(changed.returning(MessageRow.id)).scalars())
-
-
-def _reopen(connection: Connection, campaigns: set[UUID]) -> None:
-    if campaigns:
-        connection.execute(
-            update(CampaignRow)
-            .where(CampaignRow.id.in_(campaigns), CampaignRow.state == CampaignState.FINISHED.value)
-            .values(state=CampaignState.RUNNING.value, finished_at=None)
-        )
 
 
 def _canary_passed(connection: Connection, operation: Operation, now: datetime) -> bool:

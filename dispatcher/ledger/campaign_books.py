@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Engine
 
-from dispatcher.domain.campaign import CampaignState, Terms
+from dispatcher.domain.campaign import Terms
 from dispatcher.domain.message import Channel
 from dispatcher.domain.recipient import Recipient
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import after_campaigns, campaigns, counts, loading, suppressions
 from dispatcher.ledger.after_campaigns import Delivery, FailureGroup
 from dispatcher.ledger.campaigns import Campaign
+from dispatcher.ledger.closed import Closed, closed
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.loading import Loaded, LoadPage
 from dispatcher.ledger.operations import By
@@ -112,6 +113,11 @@ class CampaignBooks:
         """Count what a retry would queue again."""
         with reading(self.engine) as connection:
             return after_campaigns.retryable(connection, campaign)
+
+    def closed(self, *, now: datetime, campaigns: Collection[UUID] | None = None) -> list[Closed]:
+        """Return the running campaigns, of some or all, whose window is closed for every queued message."""
+        with reading(self.engine) as connection:
+            return closed(connection, now=now, campaigns=campaigns)
 
     def counted(self, campaign: UUID) -> dict[State, int]:
         """Count a campaign's messages by state."""

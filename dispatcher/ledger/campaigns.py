@@ -10,9 +10,10 @@ from uuid import UUID
 from sqlalchemy import Connection, case, delete, func, select, update
 
 from dispatcher.domain.budget import Budget, parse_budget
-from dispatcher.domain.campaign import CampaignState, Terms
+from dispatcher.domain.campaign import Terms
 from dispatcher.domain.errors import CampaignConflict, CampaignNotFound, CampaignRefused
 from dispatcher.domain.message import Channel
+from dispatcher.domain.state import CampaignState
 from dispatcher.ledger.counts import Counts, kept
 from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.tables import CampaignRow, LaneRow
@@ -244,15 +245,6 @@ def cancel(connection: Connection, campaign: Campaign, by: By) -> None:
     changes = {"state": CampaignState.CANCELLED.value, "finished_at": by.now}
     _move(connection, campaign, _CANCELLABLE, changes, asked="cancelled", allowed="it is over")
     audit(connection, by, "cancel", _subject(campaign))
-
-
-def reopen(connection: Connection, campaign: Campaign) -> None:
-    """Let a finished campaign run again, since some of its messages were queued again."""
-    connection.execute(
-        update(CampaignRow)
-        .where(CampaignRow.id == campaign.id, CampaignRow.state == CampaignState.FINISHED.value)
-        .values(state=CampaignState.RUNNING.value, finished_at=None)
-    )
 
 
 def lanes(connection: Connection, campaign: UUID) -> dict[str, int]:

@@ -16,12 +16,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, or_, select, union_all, update
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Priority
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.engine import reading, transaction
-from dispatcher.ledger.search import TROUBLED
-from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow
+from dispatcher.ledger.tables import TROUBLED, CampaignRow, LaneRow, MessageRow
 
 RECENT = timedelta(seconds=30)
 """The rate is measured over so long."""

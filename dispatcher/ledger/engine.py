@@ -17,12 +17,14 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from dispatcher.domain.errors import LedgerOutdated, LedgerUnavailable, SettingsError
+from dispatcher.domain.errors import InstallationError, LedgerOutdated, LedgerUnavailable, SettingsError
+from dispatcher.installation import explain
 
 READ_ONLY = "dispatcher_read_only"
 """Execution option of a connection that only reads: on SQLite it then takes no write lock."""
 
 BUSY_TIMEOUT_MS = 10_000
+_DRIVER = "postgresql+psycopg"
 TRUSTED_S = 0.1
 """For how long a connection that rests is taken for a good one."""
 
@@ -34,6 +36,7 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
     timeout and a check of connections that rested, so that a restart of the server costs one retry and not an error.
 
     :raises SettingsError: the URL is malformed or names a database that is not supported.
+    :raises InstallationError: PostgreSQL's driver is missing or cannot be loaded.
     :raises LedgerUnavailable: the folder of a SQLite ledger cannot be made.
     """
     try:
@@ -44,7 +47,7 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
         return _sqlite(url, parsed.database, pool_size)
     if parsed.get_backend_name() == "postgresql":
         if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
+            parsed = parsed.set(drivername=_DRIVER)
         try:
             engine = create_engine(
                 parsed,
@@ -54,8 +57,10 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
                 pool_timeout=10,
                 connect_args={"connect_timeout": 5, "application_name": "dispatcher"},
             )
-        except (NoSuchModuleError, ModuleNotFoundError) as error:
-            raise SettingsError(f"DISPATCHER_LEDGER_URL: {error}; use postgresql+psycopg://…") from None
+        except (NoSuchModuleError, ImportError) as error:
+            if parsed.drivername == _DRIVER and isinstance(error, ImportError):
+                raise InstallationError(explain(error, needed_by="a PostgreSQL ledger")) from None
+            raise SettingsError(f"DISPATCHER_LEDGER_URL: {error}; use {_DRIVER}://…") from None
         _check_rested(engine)
         _prefer_indexes(engine)
         return engine

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import Connection, select
-from sqlalchemy.orm import Session
 
 from dispatcher.domain.errors import IdempotencyConflict, LedgerUnavailable
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import GiftContent, NewMessage
 from dispatcher.domain.state import State
-from dispatcher.ledger.scripts import as_json, load
-from dispatcher.ledger.tables import MessageRow
-from dispatcher.ledger.types import as_text
+from dispatcher.ledger.scripts import as_json, as_text, load
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _ENQUEUE = load("enqueue")
 
@@ -31,7 +31,9 @@ class Enqueued:
     duplicate: bool
 
 
-def enqueue(connection: Connection | Session, messages: Sequence[NewMessage], *, source: str) -> list[Enqueued]:
+def enqueue(
+    connection: Connection | Session, messages: Sequence[NewMessage], *, source: str, dialect: str
+) -> list[Enqueued]:
     """Insert messages in the transaction that is open, and say for each, in order, which row it is now.
 
     The unique index decides about keys, so two callers at once cannot both win. A message whose id is there already
@@ -40,9 +42,8 @@ def enqueue(connection: Connection | Session, messages: Sequence[NewMessage], *,
     :raises IdempotencyConflict: a key belongs to other content; ``position`` says which message it was. The caller
         rolls back.
     """
-    bind = connection.get_bind() if isinstance(connection, Session) else connection
     rows = as_json(_row(message, source) for message in messages)
-    found = connection.execute(_ENQUEUE[bind.dialect.name][0], {"messages": rows}).scalars()
+    found = connection.execute(_ENQUEUE[dialect][0], {"messages": rows}).scalars()
     inserted = {each if isinstance(each, UUID) else UUID(each) for each in found}
     if len(inserted) == len(messages):
         return [Enqueued(id=message.id, state=State.QUEUED, duplicate=False) for message in messages]
@@ -82,6 +83,8 @@ def gift_from_json(value: dict[str, str]) -> GiftContent:
 
 
 def _resolve(connection: Connection | Session, messages: Sequence[NewMessage], inserted: set[UUID]) -> list[Enqueued]:
+    from dispatcher.ledger.tables import MessageRow  # only duplicates need the ORM
+
     keys = [m.idempotency_key for m in messages if m.id not in inserted and m.idempotency_key is not None]
     ids = [m.id for m in messages if m.id not in inserted]
     columns = select(MessageRow.id, MessageRow.state, MessageRow.fingerprint, MessageRow.idempotency_key)

@@ -15,8 +15,9 @@ from dispatcher.domain.fields import Safety
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.query import Query
 from dispatcher.domain.state import State
+from dispatcher.ledger.reopening import cancelled
 from dispatcher.ledger.search import conditions, safety
-from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import GiftGuardRow, MessageRow
 
 GIVEN_UP = (State.DEAD, State.EXPIRED)
 CAPPED_AT = 10_000
@@ -127,11 +128,6 @@ def guarded() -> ColumnElement[bool]:
     return exists().where(GiftGuardRow.message_id == MessageRow.id)
 
 
-def called_off() -> ColumnElement[bool]:
-    """Build the condition "its campaign was cancelled"."""
-    return exists().where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "cancelled")
-
-
 def redacted() -> ColumnElement[bool]:
     """Build the condition "it has no content any more", told by its recipient, which the failures' index has."""
     return func.substr(MessageRow.recipient, 1, 1) == PSEUDONYM
@@ -169,7 +165,7 @@ def foresee(connection: Connection, query: Query, ids: Sequence[UUID], *, replay
     :param ids: those that were selected; empty: all that match.
     """
     named = [MessageRow.id.in_(ids)] if ids else []
-    kind, may_be_out, off = safety().label("safety"), guarded().label("guarded"), called_off().label("called_off")
+    kind, may_be_out, off = safety().label("safety"), guarded().label("guarded"), cancelled().label("called_off")
     by = (MessageRow.channel, kind, may_be_out, off, redacted().label("redacted"))
     # Two passes: that for SMS reads the failures' index alone, that for gifts reads what each is worth as well.
     currency = MessageRow.gift["currency"].as_string()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, and_, select
 
-from dispatcher.domain.campaign import CampaignState
+from dispatcher.domain.state import CampaignState
 from dispatcher.ledger.pauses import Pause, pauses
 from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow
 

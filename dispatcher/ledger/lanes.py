@@ -27,10 +27,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from dispatcher.domain.budget import Budget, in_units, parse_budget, to_minor
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.rate import Rate, parse_rate
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.pauses import AUTOMATIC
 from dispatcher.ledger.tables import QUEUED, CampaignRow, GiftGuardRow, LaneRow, MessageRow

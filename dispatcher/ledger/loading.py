@@ -9,14 +9,12 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import Connection, case, insert, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import CampaignRefused, InvalidCampaign
 from dispatcher.domain.message import Priority
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.advance import next_interval
 from dispatcher.ledger.campaigns import Campaign
 from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow
@@ -216,6 +214,8 @@ def _copy(connection: Connection, entries: Sequence[Entry], lanes: dict[str, int
         lines.append(
             f"{entry.id}\t{entry.recipient}\t{body}\t{gift}\t{key}\t{entry.fingerprint}\t{lanes[entry.zones]}\t{same}\n"
         )
+    import psycopg  # a SQLite ledger needs no driver
+
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     statement = f"COPY dispatcher_messages ({_COPIED}) FROM STDIN"
     try:

@@ -13,13 +13,13 @@ from uuid import UUID
 from sqlalchemy import Connection, case, delete, exists, insert, or_, select, update
 
 from dispatcher.domain.attempt import Trigger
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import MessageNotFound, TransitionRefused
 from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.counts import recount_again
+from dispatcher.ledger.reopening import campaigns_of, cancelled, hold, reopen
 from dispatcher.ledger.tables import LONGEST_ERROR, AuditRow, CampaignRow, GiftGuardRow, MessageRow
 
 REPLAYABLE = (State.DEAD, State.EXPIRED, State.CANCELLED)
@@ -90,7 +90,7 @@ def replay(
     """
     changes = queued_again(by.now, at=at, budget=budget, life=life, trigger=Trigger.REPLAY)
     where = [~exists().where(GiftGuardRow.message_id == MessageRow.id), MessageRow.redacted_at.is_(None)]
-    where.append(~exists().where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == "cancelled"))
+    where.append(~cancelled())
     was: dict[str, Any] = {}
     if content is not None:
         was = {"was": _content(connection, message_id)}
@@ -98,6 +98,7 @@ def replay(
         changes["revision"] = MessageRow.revision + 1
         # A campaign has each number once, and reckons its send window from it.
         where.append(or_(MessageRow.campaign_id.is_(None), MessageRow.recipient == str(content.recipient)))
+    hold(connection, campaigns_of([message_id]))
     if not _change(connection, message_id, REPLAYABLE, changes, *where):
         raise _refused(
             connection,
@@ -106,7 +107,7 @@ def replay(
             "only dead, expired and cancelled messages can be, no gift that may have been carried out, none of a "
             "cancelled campaign, and one of a campaign only to its own number",
         )
-    reopen_campaigns(connection, [message_id])
+    reopen(connection, campaigns_of([message_id]))
     audit(connection, by, "replay" if content is None else EDITED, str(message_id), **was)
 
 
@@ -140,34 +141,15 @@ def resolve(
             changes = queued_again(by.now, budget=budget, life=life, trigger=Trigger.RESOLVE)
         case Resolution.GIVE_UP:
             changes = {"state": State.DEAD.value, "updated_at": by.now, "lease_token": None}
+    if answer is Resolution.NOT_SENT:
+        hold(connection, campaigns_of([message_id]))
     if not _change(connection, message_id, (State.IN_DOUBT,), changes):
         raise _refused(connection, message_id, f"resolved as {answer.value}", "only messages in doubt can be")
     if answer is Resolution.NOT_SENT:
         _take_guard_away(connection, message_id)
-        reopen_campaigns(connection, [message_id])
+        reopen(connection, campaigns_of([message_id]))
     recount_again(connection, message_id)
     audit(connection, by, f"resolve {answer.value}", str(message_id))
-
-
-def reopen_campaigns(connection: Connection, messages: Sequence[UUID]) -> None:
-    """Have the campaigns of messages that are queued again look after them, however long ago they were over.
-
-    One that had finished runs again; one that was cancelled is swept once more, so that it sends nothing.
-    """
-    finished = CampaignRow.state == CampaignState.FINISHED.value
-    swept = (CampaignRow.state == CampaignState.CANCELLED.value) & CampaignRow.swept_at.is_not(None)
-    connection.execute(
-        update(CampaignRow)
-        .where(
-            CampaignRow.id.in_(select(MessageRow.campaign_id).where(MessageRow.id.in_(messages))),
-            or_(finished, swept),
-        )
-        .values(
-            state=case((finished, CampaignState.RUNNING.value), else_=CampaignRow.state),
-            finished_at=case((finished, None), else_=CampaignRow.finished_at),
-            swept_at=None,
-        )
-    )
 
 
 def audit(connection: Connection, by: By, action: str, subject: str, *, id: UUID | None = None, **details: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -18,6 +19,15 @@ def load(name: str) -> dict[str, list[TextClause]]:
 def as_json(rows: Iterable[Mapping[str, Any]]) -> str:
     """Write rows as one JSON array; UUIDs become texts, moments must be texts already."""
     return orjson.dumps(list(rows)).decode()
+
+
+def as_text(moment: datetime | None) -> str | None:
+    """Write a moment as the SQLite column holds it; PostgreSQL reads the same text with ``+00`` behind it.
+
+    >>> as_text(datetime(2026, 11, 24, 9, 0, 0, 5, tzinfo=UTC))
+    '2026-11-24 09:00:00.000005'
+    """
+    return None if moment is None else moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
 
 
 def _statements(file: str) -> list[TextClause]:

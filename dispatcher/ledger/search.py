@@ -32,10 +32,8 @@ from dispatcher.domain.identity import uuid7
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.query import Query, Term
 from dispatcher.domain.state import State
-from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import TROUBLED, CampaignRow, GiftGuardRow, MessageRow
 
-TROUBLED = (State.IN_DOUBT, State.DEAD, State.EXPIRED, State.CANCELLED, State.SUPPRESSED, State.UNDELIVERED)
-"""States in which a text is looked for: a partial index has all of them."""
 _ID_MARGIN = timedelta(hours=1)
 _FIRST = datetime.min.replace(tzinfo=UTC) + _ID_MARGIN
 _LAST = datetime.max.replace(tzinfo=UTC) - _ID_MARGIN

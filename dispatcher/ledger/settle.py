@@ -18,10 +18,9 @@ from dispatcher.domain.identity import MessageId
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger import minutes
-from dispatcher.ledger.operations import reopen_campaigns
-from dispatcher.ledger.scripts import as_json, load
+from dispatcher.ledger.reopening import campaigns_of, reopen
+from dispatcher.ledger.scripts import as_json, as_text, load
 from dispatcher.ledger.tables import LONGEST_ERROR, AttemptRow, MessageRow
-from dispatcher.ledger.types import as_text
 
 _SETTLE = load("settle")
 
@@ -49,7 +48,7 @@ def _settle_once_each(connection: Connection, settlements: Sequence[Settlement])
         connection.execute(statement, {"settlements": as_json(rows[message] for message in taken)})
     again = [s.message_id for s in settlements if s.message_id in taken and s.decision.state is State.QUEUED]
     if again:  # a late answer may come after its campaign was over
-        reopen_campaigns(connection, again)
+        reopen(connection, campaigns_of(again))
     for late in settlements:
         if late.message_id not in taken:
             _keep_evidence(connection, late)

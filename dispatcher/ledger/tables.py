@@ -22,10 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dispatcher.domain.attempt import Trigger
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.types import Identifier, Json, UtcDateTime
 
 PREFIX = "dispatcher_"
@@ -71,6 +70,8 @@ ASKED_FOR = "max_attempts > 0"
 A claim does not, so it has one index to go by, that of claims, in whose order it takes. Else that of expiries looks
 just as good while statistics do not know of a burst yet, and each claim reads and sorts all that is queued.
 """
+TROUBLED = (State.IN_DOUBT, State.DEAD, State.EXPIRED, State.CANCELLED, State.SUPPRESSED, State.UNDELIVERED)
+"""States in which a text is looked for: a partial index has all of them."""
 _RARE = "state IN ('in_doubt', 'dead', 'expired', 'cancelled', 'suppressed', 'undelivered')"
 
 

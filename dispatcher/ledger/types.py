@@ -7,10 +7,21 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CHAR, JSON, DateTime, Dialect
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-Json = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+
+class Json(TypeDecorator[Any]):
+    """A JSON document, which is no JSON ``null`` when it is None: JSONB on PostgreSQL."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(JSON(none_as_null=True))
+        from sqlalchemy.dialects import postgresql  # all drivers' dialects with it; SQLite needs none of them
+
+        return dialect.type_descriptor(postgresql.JSONB(none_as_null=True))
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -40,19 +51,14 @@ class Identifier(TypeDecorator[UUID]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(postgresql.UUID() if dialect.name == "postgresql" else CHAR(36))
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(CHAR(36))
+        from sqlalchemy.dialects import postgresql
+
+        return dialect.type_descriptor(postgresql.UUID())
 
     def process_bind_param(self, value: UUID | None, dialect: Dialect) -> UUID | str | None:
         return value if value is None or dialect.name == "postgresql" else str(value)
 
     def process_result_value(self, value: UUID | str | None, dialect: Dialect) -> UUID | None:
         return UUID(value) if isinstance(value, str) else value
-
-
-def as_text(moment: datetime | None) -> str | None:
-    """Write a moment as the SQLite column holds it; PostgreSQL reads the same text with ``+00`` behind it.
-
-    >>> as_text(datetime(2026, 11, 24, 9, 0, 0, 5, tzinfo=UTC))
-    '2026-11-24 09:00:00.000005'
-    """
-    return None if moment is None else moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]

@@ -4,9 +4,24 @@
 (``mint``) under a lock, so that a fleet of any size makes one token call per expiry.
 """
 
-from dispatcher.oauth.mint import Mint
-from dispatcher.oauth.source import SharedTokenSource
-from dispatcher.oauth.store import TokenStore
-from dispatcher.oauth.token import Credentials
+from typing import TYPE_CHECKING
+
+from dispatcher.lazy import exports
+
+if TYPE_CHECKING:
+    from dispatcher.oauth.mint import Mint
+    from dispatcher.oauth.source import SharedTokenSource
+    from dispatcher.oauth.store import TokenStore
+    from dispatcher.oauth.token import Credentials
+else:
+    __getattr__ = exports(
+        __name__,
+        {
+            "mint": ["Mint"],
+            "source": ["SharedTokenSource"],
+            "store": ["TokenStore"],
+            "token": ["Credentials"],
+        },
+    )
 
 __all__ = ["Credentials", "Mint", "SharedTokenSource", "TokenStore"]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import queue
-import socket
 import ssl
 import threading
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import requests
-from requests.adapters import HTTPAdapter
+from typing import TYPE_CHECKING
 
 from dispatcher.oauth.answer import LONGEST_BODY, Answer, read_answer
 from dispatcher.oauth.token import Credentials, FailureKind, Minted, MintFailed
+
+if TYPE_CHECKING:
+    from dispatcher.oauth.line import Line
 
 DEADLINE = timedelta(seconds=10)
 _CONNECT_TIMEOUT = 5.0
@@ -40,7 +38,9 @@ class Mint:
 
     def __call__(self) -> Minted | MintFailed:
         """Make one token call."""
-        line = _Line()
+        from dispatcher.oauth.line import Line  # many processes look at the token and never mint one
+
+        line = Line()
         results: queue.SimpleQueue[Minted | MintFailed] = queue.SimpleQueue()
         call = threading.Thread(target=lambda: results.put(self._called(line)), name="dispatcher-mint", daemon=True)
         seconds = self.deadline.total_seconds()
@@ -54,13 +54,15 @@ class Mint:
         finally:
             line.cut()
 
-    def _called(self, line: _Line) -> Minted | MintFailed:
+    def _called(self, line: Line) -> Minted | MintFailed:
         try:
             return read_answer(self._answered(line), self._credentials)
         except Exception as error:  # whatever goes wrong, its text and its request may hold the secret
             return _failed(error)
 
-    def _answered(self, line: _Line) -> Answer:
+    def _answered(self, line: Line) -> Answer:
+        import requests
+
         started = time.monotonic()
         seconds = self.deadline.total_seconds()
         with requests.Session() as session:
@@ -106,42 +108,10 @@ class Mint:
         }
 
 
-class _Line(HTTPAdapter):
-    """An adapter that can cut its connections from another thread, and then lets no request out any more."""
-
-    def __init__(self) -> None:
-        super().__init__(max_retries=0)
-        self._connections: list[Any] = []
-        self._over = threading.Event()
-
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        pool = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.ConnectionCls = self._watched(pool.ConnectionCls)
-        return pool
-
-    def cut(self) -> None:
-        """Make every read and write under way fail now."""
-        self._over.set()
-        for connection in self._connections:
-            with suppress(OSError, AttributeError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
-
-    def _watched(self, plain: Any) -> Any:
-        line = self
-
-        class Watched(plain):  # type: ignore[misc]
-            def connect(self) -> None:
-                line._connections.append(self)
-                super().connect()
-                if line._over.is_set():
-                    self.close()
-                    raise TimeoutError("the token call's deadline is over")
-
-        return Watched
-
-
 def _failed(error: Exception) -> MintFailed:
     """Tell the operator what stopped the call, by the kind of exception only."""
+    import requests
+
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error)):
         return _configuration(
             "the API's certificate is not trusted; check DISPATCHER_API_BASE_URL and DISPATCHER_CA_BUNDLE"

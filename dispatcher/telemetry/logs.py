@@ -6,14 +6,14 @@ import logging
 import sys
 from typing import Any
 
-import structlog
-
 _SILENT = ("urllib3", "requests", "kombu", "celery", "sqlalchemy", "alembic")
 """Libraries that tell too much (addresses, headers, statements) or too little; only their warnings are kept."""
 
 
 def configure_logs(level: str, *, stream: Any = None) -> None:
     """Send every log to stderr from ``level`` up; JSON unless stderr is a terminal."""
+    import structlog  # with its terminal support it takes as long to load as Celery
+
     out = stream or sys.stderr
     foreign: list[Any] = [
         structlog.stdlib.add_log_level,
@@ -34,3 +34,10 @@ def configure_logs(level: str, *, stream: Any = None) -> None:
     root.setLevel(level)
     for name in _SILENT:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+def silence_logs() -> None:
+    """Keep every log back: a command itself says what went wrong."""
+    root = logging.getLogger()
+    root.handlers[:] = [logging.StreamHandler(sys.stderr)]
+    root.setLevel(logging.CRITICAL)

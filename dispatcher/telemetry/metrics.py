@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from dispatcher.meter import Meter, Unmeasured
 from dispatcher.telemetry.board import Board
 from dispatcher.telemetry.catalogue import CLOCK, WORKER
 from dispatcher.telemetry.counting import LAYOUT, CountingMeter
-from dispatcher.telemetry.endpoint import Endpoint
+from dispatcher.telemetry.endpoint import Endpoint, Health
 from dispatcher.telemetry.exposition import BoardCollector, PoolCollector, SpoolCollector, SystemCollector
 
 
@@ -31,26 +31,46 @@ class Metrics:
         return Unmeasured() if row is None else CountingMeter(row)
 
 
-def worker_metrics(*, host: str, port: int, concurrency: int, spool: Path) -> Metrics:
+def worker_metrics(
+    *,
+    host: str,
+    port: int,
+    concurrency: int,
+    spool: Path,
+    stuck: Callable[[], bool],
+    ready: Callable[[], Mapping[str, str]],
+) -> Metrics:
     """Take the port for a worker's numbers; call it before the processes fork.
 
+    :param stuck: whether the main loop no longer turns.
+    :param ready: what it depends on, each "ok" or what is wrong.
     :raises SettingsError: the port cannot be had.
     """
     board = Board(LAYOUT.width)
     collectors = (PoolCollector(board, concurrency), BoardCollector(board, WORKER), SpoolCollector(spool))
-    return _metrics(board, collectors, host, port, alive=lambda: any(row.alive for row in board.rows()))
+
+    def wrong() -> str | None:
+        if stuck():
+            return "the worker's main loop is stuck"
+        return None if any(row.alive for row in board.rows()) else "no process of this worker lives"
+
+    return _metrics(board, collectors, host, port, Health(wrong=wrong, ready=ready))
 
 
-def clock_metrics(*, host: str, port: int) -> Metrics:
+def clock_metrics(
+    *, host: str, port: int, stuck: Callable[[], bool], ready: Callable[[], Mapping[str, str]]
+) -> Metrics:
     """Take the port for a clock's numbers; raises as ``worker_metrics`` does."""
     board = Board(LAYOUT.width)
-    return _metrics(board, (BoardCollector(board, CLOCK),), host, port, alive=lambda: True)
+
+    def wrong() -> str | None:
+        return "the clock does not beat" if stuck() else None
+
+    return _metrics(board, (BoardCollector(board, CLOCK),), host, port, Health(wrong=wrong, ready=ready))
 
 
-def _metrics(
-    board: Board, collectors: Iterable[Collector], host: str, port: int, *, alive: Callable[[], bool]
-) -> Metrics:
+def _metrics(board: Board, collectors: Iterable[Collector], host: str, port: int, health: Health) -> Metrics:
     registry = CollectorRegistry(auto_describe=False)
     for collector in (*collectors, SystemCollector(board)):
         registry.register(collector)
-    return Metrics(board, Endpoint(registry, host=host, port=port, alive=alive))
+    return Metrics(board, Endpoint(registry, host=host, port=port, health=health))

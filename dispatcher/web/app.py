@@ -24,9 +24,9 @@ from dispatcher.domain.errors import (
     MessageNotFound,
     OperationNotFound,
     OperationRefused,
+    QueryError,
     TransitionRefused,
 )
-from dispatcher.domain.query import QueryError
 from dispatcher.web import campaign_making, deeds, editing, exports, health, views
 from dispatcher.web.guard import Guard, Seal, Sessions
 from dispatcher.web.people import read_people

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from dispatcher.domain.errors import BrokerUnavailable, DispatcherError, SettingsError
+from dispatcher.domain.errors import BrokerUnavailable, SettingsError
 from dispatcher.domain.message import Channel
-from dispatcher.ledger import require_head
 from dispatcher.ledger.minutes import BUCKETS_MS
+from dispatcher.readiness import readiness
 from dispatcher.web.views import services_of
 from dispatcher.wiring import Services
 
@@ -29,16 +28,7 @@ def healthz(_: Request) -> Response:
 
 def readyz(request: Request) -> Response:
     """Say whether ledger, its revision and Redis are as they should be."""
-    services = services_of(request)
-    found = {"ledger": "ok", "redis": "ok"}
-    try:
-        require_head(services.engine)
-    except DispatcherError as wrong:
-        found["ledger"] = str(wrong)
-    try:
-        services.redis.ping()
-    except (RedisError, OSError) as away:
-        found["redis"] = f"cannot be reached: {away}"
+    found = readiness(services_of(request))
     return JSONResponse(found, 200 if set(found.values()) == {"ok"} else 503)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 from collections.abc import Callable
 
 import uvicorn
@@ -42,6 +44,8 @@ def serve_web(settings: Settings, *, host: str, port: int, on_ready: Callable[[s
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
         log.info("web_ready", url=url)
         on_ready(url)
+        # Once it has stopped serving, uvicorn raises SIGTERM again for the handler that was there before its own.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         services.close()

@@ -13,11 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dispatcher.campaigns import Campaigns
-from dispatcher.domain.errors import DispatcherError, MessageNotFound, OperationNotFound, SettingsError
+from dispatcher.domain.errors import DispatcherError, MessageNotFound, OperationNotFound, QueryError, SettingsError
 from dispatcher.domain.fields import FIELDS
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.operation import Deed
-from dispatcher.domain.query import QueryError
 from dispatcher.domain.segments import segments
 from dispatcher.domain.state import State
 from dispatcher.inspection import GIVEN_UP, Desk, as_curl, tell

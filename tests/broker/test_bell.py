@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 import time
 from typing import Any
 
 import pytest
+from celery.contrib.testing.worker import start_worker
 from celery.exceptions import QueueNotFound
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from dispatcher.broker import CeleryBell, make_app, make_ringing_app
+from dispatcher.broker import CeleryBell, Work, make_app, make_ringing_app, register
 from dispatcher.broker.bell import LIFE_MS
 
 QUEUE = "dispatcher:celery:dispatcher.dispatch"
 
 
 @pytest.fixture
-def bell(redis: Redis, valkey: str) -> CeleryBell:
-    return CeleryBell(redis, make_ringing_app(valkey))
+def bell(redis: Redis) -> CeleryBell:
+    return CeleryBell(redis)
 
 
 def rung(redis: Redis) -> Any:
@@ -52,9 +56,9 @@ def test_a_flushed_redis_is_rung_in_anew(redis: Redis, bell: CeleryBell) -> None
     assert rung(redis) == 1
 
 
-def test_a_dead_redis_is_told_by_no_exception(valkey: str) -> None:
+def test_a_dead_redis_is_told_by_no_exception() -> None:
     away = Redis(port=1, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
-    bell = CeleryBell(away, make_ringing_app("redis://127.0.0.1:1/0"))
+    bell = CeleryBell(away)
     started = time.monotonic()
     assert not bell.ring()
     bell.heard()
@@ -62,10 +66,45 @@ def test_a_dead_redis_is_told_by_no_exception(valkey: str) -> None:
 
 
 def test_a_broker_that_dies_between_the_mark_and_the_task_is_no_exception_either(redis: Redis) -> None:
-    bell = CeleryBell(redis, make_ringing_app("redis://127.0.0.1:1/0"))
+    redis.set(QUEUE, "a text is no list")  # so that the mark can be set and the task cannot be pushed
     started = time.monotonic()
-    assert not bell.ring()
+    assert not CeleryBell(redis).ring()
     assert time.monotonic() - started < 1
+
+
+def test_its_message_is_what_celery_itself_publishes(redis: Redis, bell: CeleryBell, valkey: str) -> None:
+    producer = make_ringing_app(valkey)
+    producer.send_task("dispatcher.dispatch", queue="dispatcher.dispatch", retry=False, ignore_result=True)
+    bell.ring()
+    ours, theirs = (json.loads(text) for text in redis.lrange(QUEUE, 0, -1))
+    assert ours != theirs, "each has ids of its own"
+    identities = [_without_identity(each) for each in (ours, theirs)]
+    assert ours == theirs
+    assert [len(set(each)) for each in identities] == [2, 2], "the task's id, three times, and the delivery's"
+
+
+def _without_identity(message: dict[str, Any]) -> list[str]:
+    """Take out what differs from message to message, and return the ids: the task's three times, the delivery's."""
+    headers, properties = message["headers"], message["properties"]
+    pid, _, host = headers.pop("origin").removeprefix("gen").partition("@")
+    assert (int(pid), host) == (os.getpid(), socket.gethostname())
+    properties.pop("reply_to")  # where a result would be sent: there are none
+    return [headers.pop("id"), headers.pop("root_id"), properties.pop("correlation_id"), properties.pop("delivery_tag")]
+
+
+def test_a_celery_worker_runs_it(redis: Redis, bell: CeleryBell, valkey: str) -> None:
+    done: list[str] = []
+    app = make_app(valkey, time_limit=60)
+    register(app, Work(dispatch=lambda: done.append("dispatched"), enqueue=done.append, tick=lambda _: None))
+    bell.ring()
+    bell.heard()
+    bell.ring()
+    with start_worker(app, pool="solo", queues=["dispatcher.dispatch"], perform_ping_check=False, shutdown_timeout=20):
+        until = time.monotonic() + 20
+        while len(done) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+    assert done == ["dispatched", "dispatched"]
+    assert redis.llen(QUEUE) == 0
 
 
 def test_nothing_can_be_published_where_nobody_reads(valkey: str) -> None:

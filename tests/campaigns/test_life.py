@@ -13,12 +13,11 @@ from sqlalchemy import Engine, update
 from dispatcher.campaigns import Campaigns
 from dispatcher.campaigns.check import Invalid
 from dispatcher.campaigns.dry_run import rewritten
-from dispatcher.domain.campaign import CAMPAIGN_TRANSITIONS, CampaignState
 from dispatcher.domain.errors import CampaignNotFound, CampaignRefused, InvalidCampaign
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.segments import Encoding
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CAMPAIGN_TRANSITIONS, CampaignState, State
 from dispatcher.domain.written_number import Form
 from dispatcher.inspection import tell
 from dispatcher.ledger import Books, By, Filter, SqlLedger

@@ -16,27 +16,29 @@ import pytest
 from redis import Redis, RedisError
 
 from tests.deploy import composed, dockerfile
-from tests.deploy.image import Image, build
+from tests.deploy.image import Image, Installed, install
 from tests.servers import free_port
 
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """Return the package as built and installed for an image, once for all tests."""
-    return build(tmp_path_factory.mktemp("image"))
+    return install(tmp_path_factory.mktemp("image"))
 
 
 @dataclass(slots=True, kw_only=True)
 class Containers:
     """Services of the compose file as processes; what they call each other by is replaced by where it is here."""
 
-    image: Image
+    image: Installed
     folder: Path
     places: dict[str, str] = field(default_factory=dict)
     """What to replace in environment, commands and health checks, and by what."""
     shell: dict[str, str] = field(default_factory=dict)
     """What the operator has in the shell or in .env."""
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    """Where each service's health is asked for; a container has the port of the compose file to itself."""
 
     def start(self, name: str, *more: str) -> subprocess.Popen[bytes]:
         """Start a service as it is written, with arguments that only this machine needs."""
@@ -57,7 +59,11 @@ class Containers:
     def health_command(self, name: str) -> list[str]:
         health = composed.services()[name].health
         assert health is not None
-        return [self.here(word) for word in health]
+        return [str(self.port(name)) if word.isdigit() else self.here(word) for word in health]
+
+    def port(self, name: str) -> int:
+        """Return the port that a service's health is asked for on."""
+        return self.ports.setdefault(name, free_port())
 
     def healthy(self, name: str) -> bool:
         """Say whether its health check passes."""
@@ -92,7 +98,7 @@ class Containers:
         found = {key: self.shell.get(key) if value is None else self.here(value) for key, value in given.items()}
         own = {"DISPATCHER_HOME": str(self.home(name))}
         if "DISPATCHER_METRICS_PORT" in found:
-            own |= {"DISPATCHER_METRICS_PORT": str(free_port()), "DISPATCHER_METRICS_HOST": "127.0.0.1"}
+            own |= {"DISPATCHER_METRICS_PORT": str(self.port(name)), "DISPATCHER_METRICS_HOST": "127.0.0.1"}
         return {**{key: value for key, value in found.items() if value is not None}, **own}
 
     def here(self, text: str) -> str:
@@ -133,8 +139,8 @@ class Containers:
 
     def start_sandbox(self) -> str:
         """Start the compose file's sandbox, on a free port; return its address."""
-        port = free_port()
-        self.places |= {"0.0.0.0": "127.0.0.1", "127.0.0.1:8025": f"127.0.0.1:{port}"}
+        port = self.port("sandbox")
+        self.places |= {"0.0.0.0": "127.0.0.1"}
         self.start("sandbox", "--port", str(port))
         self.wait_until("sandbox", lambda: _listens(port))
         return f"http://127.0.0.1:{port}"

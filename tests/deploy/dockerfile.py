@@ -34,6 +34,12 @@ class Stage:
         return [str(word) for word in json.loads(self.last("ENTRYPOINT"))]
 
     @property
+    def variables(self) -> dict[str, str]:
+        """The environment of its commands and of the containers that it becomes, where a value names no other."""
+        pairs = [pair.split("=", 1) for line in self.all("ENV") for pair in line.split()]
+        return {name: value for name, value in pairs if "$" not in value}
+
+    @property
     def copied(self) -> list[tuple[list[str], str]]:
         """What is copied from the context: the sources, and where to."""
         found = [each.split() for each in self.all("COPY") if not each.startswith("--from=")]
@@ -56,6 +62,12 @@ def stages() -> dict[str, Stage]:
         else:
             assert name == "ARG", f"{name} stands before any stage"
     return found
+
+
+def source_of(image: str) -> str:
+    """Return the stage that builds what an image holds."""
+    (copied,) = stages()[image].all("COPY")
+    return copied.split()[0].removeprefix("--from=")
 
 
 def in_context(path: str) -> bool:

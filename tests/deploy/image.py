@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from tests.deploy import dockerfile
 from tests.deploy.composed import PROJECT
 
+FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "DISPATCHER_")
+"""Beginnings of the variables of this machine that an installation must not see."""
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """The package as an image has it: no checkout anywhere near."""
 
-    wheel: Path
-    packages: Path
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """The package as it is installed somewhere: no checkout anywhere near."""
+
+    programs: Path
+    """The folder of its programs."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What finds the package, if its interpreter does not."""
 
     def program(self, name: str) -> str:
-        """Return a program of the image's PATH; what is not ours is this machine's."""
-        own = self.packages / "bin" / name
+        """Return a program of the installation; any other is this machine's."""
+        own = self.programs / name
         if own.exists():
             return str(own)
         return sys.executable if name == "python" else name
+
+    def command(self, words: list[str]) -> list[str]:
+        """Return what runs a command of the installation."""
+        return [self.program(words[0]), *words[1:]]
 
     def start(
         self, command: list[str], variables: Mapping[str, str], folder: Path, log: Path
@@ -35,7 +47,7 @@ class Image:
         """Start a program with the variables of a container, and none of this machine's settings."""
         with log.open("wb") as output:
             return subprocess.Popen(
-                [self.program(command[0]), *command[1:]],
+                self.command(command),
                 env=self._environment(variables),
                 cwd=folder,
                 stdout=output,
@@ -49,7 +61,7 @@ class Image:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end."""
         return subprocess.run(
-            [self.program(command[0]), *command[1:]],
+            self.command(command),
             env=self._environment(variables),
             cwd=folder,
             capture_output=True,
@@ -59,25 +71,54 @@ class Image:
         )
 
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("DISPATCHER_")}
-        return {**own, "PYTHONPATH": str(self.packages), "PYTHONDONTWRITEBYTECODE": "1", **variables}
+        own = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        return {**own, **self.variables, **variables}
 
 
-def build(folder: Path) -> Image:
-    """Build the wheel from nothing but what the build stage copies, and install it without its dependencies."""
-    context, wheels, packages = folder / "src", folder / "wheels", folder / "packages"
-    context.mkdir()
-    for sources, target in dockerfile.stages()["build"].copied:
-        for source in sources:
-            _copy(source, context / target / Path(source).name if target.endswith("/") else context / target)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image(Installed):
+    """The wheel beside this machine's own packages, which stand in for those that an image locks."""
+
+    wheel: Path
+    packages: Path
+
+
+@cache
+def build_wheel() -> Path:
+    """Build the wheel from nothing but what the build stage copies, once for all tests of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="dispatcher-wheel-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    context, wheels = folder / "src", folder / "wheels"
+    lay_out_context(context)
     # Here already or not: pip then fetches the build backend by itself, as the image's build does.
     isolation = ["--no-build-isolation"] if find_spec("hatchling") else []
-    _run([*pip, "wheel", "--no-deps", *isolation, "--wheel-dir", str(wheels), "."], context)
+    _run([*_PIP, "wheel", "--no-deps", *isolation, "--wheel-dir", str(wheels), "."], context)
     (wheel,) = wheels.glob("*.whl")
-    _run([*pip, "install", "--no-deps", "--target", str(packages), str(wheel)], folder)
     shutil.rmtree(context)
-    return Image(wheel=wheel, packages=packages)
+    return wheel
+
+
+def install(folder: Path) -> Image:
+    """Install the wheel without its dependencies."""
+    packages = folder / "packages"
+    _run([*_PIP, "install", "--no-deps", "--target", str(packages), str(build_wheel())], folder)
+    return Image(
+        programs=packages / "bin",
+        variables={"PYTHONPATH": str(packages), "PYTHONDONTWRITEBYTECODE": "1"},
+        wheel=build_wheel(),
+        packages=packages,
+    )
+
+
+def lay_out_context(folder: Path) -> None:
+    """Copy what the build stage copies, as .dockerignore lets it through."""
+    folder.mkdir()
+    for sources, target in dockerfile.stages()["build"].copied:
+        for source in sources:
+            _copy(source, folder / target / Path(source).name if target.endswith("/") else folder / target)
+
+
+_PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 
 
 def _copy(source: str, target: Path) -> None:

@@ -169,8 +169,18 @@ def test_a_worker_may_finish_what_is_in_flight_and_can_be_many(name: str) -> Non
     assert not {"container_name", "hostname", "ports"} & set(worker.given)
 
 
-def test_a_health_check_waits_longer_than_a_ledger_that_does_not_answer() -> None:
-    assert composed.seconds(SERVICES["worker"].given["healthcheck"]["timeout"]) >= 10
+@service_params({name: each for name, each in OURS.items() if each.health})
+def test_its_health_is_its_own_and_cheap_to_ask_for(service: Service) -> None:
+    """Liveness: no program that loads the package, and no path that depends on Redis or the ledger."""
+    health = service.health
+    assert health is not None
+    assert health[:2] == ["python", "-ISc"]
+    port, path = health[-2:]
+    assert path == ("/_sandbox/settings" if service.name == "sandbox" else "/healthz")
+    if path == "/healthz":
+        assert port in (service.environment["DISPATCHER_METRICS_PORT"], *service.command)
+    assert "timeout=4" in health[2]
+    assert composed.seconds(service.given["healthcheck"]["timeout"]) > 4
 
 
 @pytest.mark.parametrize("name", ["redis", "sandbox-redis"])

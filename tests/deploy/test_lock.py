@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import tomllib
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -14,18 +12,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tests.deploy import dockerfile
+from tests.deploy import dockerfile, project
 from tests.deploy.composed import PROJECT
 
 FOLDER = PROJECT / "requirements"
-PROJECT_FILE = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+GIVEN = project.read()
 EXTRAS = {"dispatcher": ("aiohttp", "metrics", "web"), "sandbox": ("embedded",)}
 """What each image installs of the package."""
 LOCKS = {"dispatcher": ("dispatcher",), "sandbox": ("dispatcher", "sandbox"), "build": ("build",)}
 """The files that it installs one after the other; the last is what the packages' wheel is built with."""
 IN_THE_IMAGE = {"python_version": "3.13", "python_full_version": "3.13.0", "sys_platform": "linux", "extra": ""}
 ENTRY = re.compile(
-    r"^(?P<name>[a-z0-9-]+)==(?P<version>[\w.]+)(?P<hashes>( \\\n    --hash=sha256:[0-9a-f]{64})+)\n"
+    r"^(?P<name>[a-z0-9-]+)==(?P<version>[\w.]+)( ; [\w.<>=!' ]+)?(?P<hashes>( \\\n    --hash=sha256:[0-9a-f]{64})+)\n"
     r"(    # via [\w ,.()\-]+\n)?",
     re.MULTILINE,
 )
@@ -39,24 +37,10 @@ def pins(*names: str) -> dict[str, Version]:
     return pinned
 
 
-def wanted(extras: tuple[str, ...]) -> Iterator[Requirement]:
-    """Yield what pyproject.toml asks for, the extras that extras name included."""
-    project = PROJECT_FILE["project"]
-    for line in [
-        *project["dependencies"],
-        *(each for name in extras for each in project["optional-dependencies"][name]),
-    ]:
-        requirement = Requirement(line)
-        if requirement.name == project["name"]:
-            yield from wanted(tuple(requirement.extras))
-        else:
-            yield requirement
-
-
 def asked_for(image: str) -> list[Requirement]:
     if image == "build":
-        return [Requirement(line) for line in PROJECT_FILE["build-system"]["requires"]]
-    return list(wanted(EXTRAS[image]))
+        return [Requirement(line) for line in GIVEN.given["build-system"]["requires"]]
+    return list(GIVEN.required(*EXTRAS[image]))
 
 
 @pytest.mark.parametrize("lock", sorted(path.name for path in FOLDER.iterdir()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +14,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 from sqlalchemy import text
 
 from dispatcher.ledger import make_engine
 from dispatcher.sandbox import SandboxControl
-from tests.conftest import Postgres
 from tests.deploy.conftest import Containers
+from tests.ledgers import Postgres
 
 pytestmark = pytest.mark.slow
 
@@ -79,24 +82,52 @@ def test_production_runs_notices_what_is_away_and_stops_cleanly(
     sent = containers.run("worker", "sms", "+61491570006", "It works", "--wait", "20")
     assert sent.returncode == 0, sent.stdout + sent.stderr
 
+    assert [_unready(containers, name) for name in READY] == [{}, {}]
     containers.kill("redis")
     for name in READY:
-        unhealthy = containers.health(name)
-        assert unhealthy.returncode == 1, name
-        assert "Redis cannot be reached" in unhealthy.stdout
+        assert "cannot be reached" in _unready(containers, name).pop("redis")
+        assert containers.healthy(name), "a restart would not bring Redis back"
+        assert containers.run(name, "check", "--without-api").returncode == 1
     containers.start_redis("redis", port=urlsplit(redis).port)
-    assert [name for name in READY if not containers.healthy(name)] == []
+    assert [_unready(containers, name) for name in READY] == [{}, {}]
 
     mortal_postgres.stop()
     for name in READY:
-        unhealthy = containers.health(name)
-        assert unhealthy.returncode == 1, name
-        assert "the ledger cannot be used now" in unhealthy.stdout
+        assert "the ledger cannot be used now" in _unready(containers, name).pop("ledger")
+        assert containers.healthy(name), "nor the ledger"
     mortal_postgres.start()
+    assert [_unready(containers, name) for name in READY] == [{}, {}]
     assert [name for name in READY if not containers.healthy(name)] == []
 
     assert {name: containers.stop(name) for name in READY} == dict.fromkeys(READY, 0)
     assert list(containers.home("clock").iterdir()) == [], "the clock has no volume to write to"
+
+
+def test_a_process_that_is_stuck_is_unhealthy(containers: Containers, valkey: str) -> None:
+    _give_secrets(containers, ledger=f"sqlite:///{containers.folder / 'ledger.db'}")
+    containers.shell = {"DISPATCHER_API_BASE_URL": "https://api.example.com", "DISPATCHER_CLIENT_ID": "client"}
+    containers.places["redis://redis:6379/0"] = valkey
+    assert containers.run("migrate").returncode == 0
+    for name, ready in READY.items():
+        assert not containers.healthy(name), "nothing listens before it has started"
+        process = containers.start(name)
+        containers.wait_for(name, ready)
+        assert containers.healthy(name)
+        process.send_signal(signal.SIGSTOP)
+        assert not containers.healthy(name)
+        process.send_signal(signal.SIGCONT)
+        assert containers.healthy(name)
+
+
+def test_a_health_check_costs_little(containers: Containers) -> None:
+    """It runs twice a minute in every container: `dispatcher check` took more than a second of CPU each time."""
+    containers.start_sandbox()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(5):
+        assert containers.healthy("sandbox")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    each = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 5
+    assert each < 0.25
 
 
 def test_the_sandbox_profile_works_from_end_to_end(containers: Containers, empty_database: str) -> None:
@@ -185,6 +216,14 @@ def _give_secrets(containers: Containers, *, ledger: str) -> None:
     (folder / "ledger_url").write_text(f"{ledger}\n")
     (folder / "client_secret").write_text("sandbox-secret\n")
     containers.places["/run/secrets"] = str(folder)
+
+
+def _unready(containers: Containers, name: str) -> dict[str, str]:
+    """Return what `/readyz` says is wrong, by what a service depends on."""
+    said = requests.get(f"http://127.0.0.1:{containers.port(name)}/readyz", timeout=15)
+    found = {part: wrong for part, wrong in said.json().items() if wrong != "ok"}
+    assert said.status_code == (503 if found else 200)
+    return found
 
 
 def _marks(containers: Containers, name: str) -> set[str]:

@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from dispatcher.domain.campaign import CAMPAIGN_TRANSITIONS
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, Effect, Next
-from dispatcher.domain.state import TRANSITIONS
+from dispatcher.domain.state import CAMPAIGN_TRANSITIONS, TRANSITIONS
 from dispatcher.settings import known_names
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, name_of, prose, rows
 

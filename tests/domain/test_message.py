@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -169,3 +170,24 @@ def test_no_input_crashes_the_check(number: str, currency: str) -> None:
 def test_priority_is_the_callers_or_the_default() -> None:
     assert check(Sms).priority is Priority.TRANSACTIONAL
     assert check(Sms, priority="bulk").priority is Priority.BULK
+
+
+def test_texts_are_composed_before_they_are_counted_and_digested() -> None:
+    decomposed, composed = "Zoe\u0308", "Zo\u00eb"
+    sms, gift = check(Sms, body=decomposed), check(Gift, note=decomposed)
+    assert sms.body == composed
+    assert sms.fingerprint == check(Sms, body=composed).fingerprint
+    assert gift.gift is not None
+    assert (gift.gift.note, gift.fingerprint) == (composed, check(Gift, note=composed).fingerprint)
+    as_written = check_message(
+        Sms(**SMS | {"body": decomposed}), id=UUID(int=1), now=NOW, intake=Intake(normalize=False)
+    )
+    assert as_written.body == decomposed
+
+
+@given(st.text(max_size=40))
+def test_every_text_is_sent_composed(text: str) -> None:
+    with suppress(InvalidMessage):
+        body = check(Sms, body=text).body
+        assert body is not None
+        assert body == unicodedata.normalize("NFC", text)

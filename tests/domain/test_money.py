@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from dispatcher.domain.budget import Budget, parse_budget, to_minor
-from dispatcher.domain.errors import InvalidMessage
+from dispatcher.domain.errors import InvalidMessage, QueryError
 from dispatcher.domain.money import MINOR_UNITS, NotAnAmount, parse_amount, read_amount
-from dispatcher.domain.query import QueryError, parse_query
+from dispatcher.domain.query import parse_query
 
 REFUSED = [
     ("15,00", "EUR", "has a decimal comma: write 15.00"),

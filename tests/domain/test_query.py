@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dispatcher.domain.errors import QueryError
 from dispatcher.domain.fields import FIELDS, Kind
-from dispatcher.domain.query import QueryError, parse_query
+from dispatcher.domain.query import parse_query
 from dispatcher.domain.state import State
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

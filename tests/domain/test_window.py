@@ -35,7 +35,10 @@ CHANGES = (
     *(change for zone in ZONES for change in changes_of(zone)),
     datetime(2011, 12, 30, 10, tzinfo=UTC),  # Apia leaves out a day
 )
-_CALENDARS = {code: set(holidays.country_holidays(code, years=range(2010, 2032))) for code in ("AU", "GB", "US")}
+_CALENDARS = {
+    code: set(holidays.country_holidays(code[:2], subdiv=part, years=range(2010, 2032)))
+    for code, part in (("AU-NATIONAL", None), ("GB-ENG", "ENG"), ("JP", None))
+}
 
 
 def open_by_the_wall(window: SendWindow, moment: datetime, zones: tuple[str, ...]) -> bool:
@@ -71,7 +74,7 @@ def windows(draw: st.DrawFn) -> SendWindow:
         opens=opens,
         closes=closes,
         zone=draw(st.one_of(st.none(), st.sampled_from(ZONES))),
-        holidays=draw(st.sampled_from([None, None, "AU", "GB", "US"])),
+        holidays=draw(st.sampled_from([None, None, *_CALENDARS])),
     )
 
 
@@ -198,7 +201,9 @@ def test_zones_without_a_common_hour_never_open() -> None:
         ("monday, Wednesday 00:00-24:00 UTC", "Mon,Wed 00:00-24:00 UTC"),
         ("sat 20:00-00:00", "Sat 20:00-24:00"),
         ("Mon\t-\tTue , fri 08:00-09:00", "Mon,Tue,Fri 08:00-09:00"),
-        ("Mon-Sun 08:00-09:00 recipient except holidays au", "08:00-09:00 except holidays AU"),
+        ("Mon-Sun 08:00-09:00 recipient except holidays au-nsw", "08:00-09:00 except holidays AU-NSW"),
+        ("08:00-09:00 except holidays gb-national", "08:00-09:00 except holidays GB-NATIONAL"),
+        ("08:00-09:00 except holidays jp", "08:00-09:00 except holidays JP"),
     ],
 )
 def test_windows_are_read_as_people_write_them(text: str, means: str) -> None:
@@ -221,6 +226,9 @@ def test_windows_are_read_as_people_write_them(text: str, means: str) -> None:
         ("09:00-10:00 localtime", "'localtime' is not a time zone"),
         ("09:00-10:00 Australia/Sidney", "did you mean Australia/Sydney?"),
         ("09:00-10:00 +10:00", "'+10:00' is not a time zone"),
+        ("09:00-10:00 except holidays AU", "'AU' alone lacks the holidays of its parts; write one of AU-ACT, AU-NSW"),
+        ("09:00-10:00 except holidays gb", "GB-ENG, GB-NIR, GB-SCT, GB-WLS, or GB-NATIONAL"),
+        ("09:00-10:00 except holidays AU-XXX", "of AU the parts ACT, NSW, NT, QLD, SA, TAS, VIC, WA are known"),
         ("09:00-10:00 except holidays XX", "no holidays are known of 'XX'"),
         ("09:00-10:00 except holidays AU-XXX", "no holidays are known of 'AU-XXX'"),
         ("09:00-10:00 except holidays AU-", "no holidays are known of 'AU-'"),

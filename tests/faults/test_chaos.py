@@ -1,4 +1,4 @@
-"""Chaos for a minute on each stack; `make chaos` runs it for as long as one likes."""
+"""A short run of chaos; `make chaos` runs longer ones."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from tests.faults.chaos.plan import draw
 from tests.faults.chaos.run import run
 from tests.faults.chaos.world import Stack
 
-SECONDS = 60.0
 SEED = 22
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(420)
-@pytest.mark.parametrize("stack", list(Stack), ids=lambda stack: str(stack.value))
-def test_after_chaos_the_books_balance(stack: Stack, tmp_path: Path) -> None:
-    report = run(stack, seed=SEED, seconds=SECONDS, folder=tmp_path, recipients=500, say=print)
+@pytest.mark.parametrize(
+    ("stack", "seconds"),
+    [
+        (Stack.POSTGRESQL, 45.0),
+        pytest.param(Stack.POSTGRESQL, 90.0, marks=pytest.mark.exhaustive),
+        pytest.param(Stack.SQLITE, 90.0, marks=pytest.mark.exhaustive),
+    ],
+)
+def test_after_chaos_the_books_balance(stack: Stack, seconds: float, tmp_path: Path) -> None:
+    report = run(stack, seed=SEED, seconds=seconds, folder=tmp_path, recipients=500, say=print)
     print(as_text(report.verdict))
     assert report.verdict.holds, "\n".join(report.verdict.problems)
-    assert report.faults.total() >= 20
+    assert report.faults.total() >= seconds / 4
     figures = report.verdict.figures
     assert figures["messages"] > 1000, "there was something to disturb"
     assert len(figures["outcomes"]) >= 3, "and it was disturbed"

@@ -13,9 +13,9 @@ from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.domain.state import State
 from dispatcher.ledger import Filter
 from dispatcher.wiring import Services
-from tests.conftest import Postgres
 from tests.faults.chaos.wires import LedgerWire, Wires
 from tests.faults.crash.house import House, SettleIn, assert_doubt_was_handled, assert_sent_once
+from tests.ledgers import Postgres
 from tests.making import NUMBER
 
 pytestmark = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)  # SQLite has no connection to break

@@ -24,9 +24,9 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.domain.state import CampaignState
 from dispatcher.engine import Spool
 from dispatcher.ledger import bulk, make_engine
 from dispatcher.ledger.engine import reading, transaction

@@ -26,13 +26,12 @@ from dispatcher import Sms
 from dispatcher.broker import CeleryBell, make_ringing_app
 from dispatcher.campaigns import Campaigns
 from dispatcher.domain.attempt import Claimed
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import IdempotencyConflict, TransitionRefused
 from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.domain.operation import Deed, Pace, Stage
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.query import parse_query
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.engine import Settling, Spool, Tick
 from dispatcher.ledger import (
     Books,
@@ -200,6 +199,7 @@ def test_two_sweeps_of_the_same_lost_leases_at_once_take_each_back_once(
 
 
 @pytest.mark.slow
+@pytest.mark.one_database
 def test_two_clock_processes_send_what_is_due_once_and_sweep_each_lost_lease_once(system: System) -> None:
     ledger = SqlLedger.on(system.books.engine)
     with system.client() as client:
@@ -502,12 +502,13 @@ def test_two_who_settle_the_same_spool_at_once_settle_it_once(
 
 
 def test_fifty_rings_from_two_at_once_are_one_task(redis: Redis, valkey: str) -> None:
-    bells = [CeleryBell(Redis.from_url(valkey), make_ringing_app(valkey)) for _ in range(2)]
+    bells = [CeleryBell(Redis.from_url(valkey)) for _ in range(2)]
     assert at_once(*(lambda bell=bell: [bell.ring() for _ in range(25)] for bell in bells)) == [[True] * 25] * 2
     assert redis.llen(QUEUE) == 1
 
 
 @pytest.mark.slow
+@pytest.mark.one_database
 def test_doubled_and_lost_bells_change_nothing_but_a_delay(system: System) -> None:
     producer = make_ringing_app(system.environment["DISPATCHER_REDIS_URL"])
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel
 from dispatcher.domain.operation import Deed, Stage
 from dispatcher.domain.outcome import OutcomeKind
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import By, Filter
 from tests.fuzz.site import CAMPAIGN, FATES, FORM_TOKEN, ID, NEW_NAME, OPERATION
 from tests.making import NUMBER, gift, new_id, outcome, settled, sms, wish

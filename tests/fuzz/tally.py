@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,8 +17,8 @@ from types import FrameType
 import requests
 from hypothesis import HealthCheck, Phase, settings
 
-FACTOR = float(os.environ.get("FUZZ_EXAMPLES", "1"))
-"""Longer runs: FUZZ_EXAMPLES=20 tries twenty times as many inputs."""
+FACTOR = float(os.environ.get("FUZZ_EXAMPLES", "0.25"))
+"""How many inputs to try, as a multiple of what each test names: a quarter at every commit, `make fuzz` more."""
 PATIENCE_S = 1.0
 """Processor time that reading one text may take; time on the wall would count what else the machine does."""
 
@@ -98,6 +98,11 @@ class Tally:
             fates[Fate.ACCEPTED] += 1
         else:
             fates[Fate.REFUSED] += 1
+
+    def add(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """Add what another process counted."""
+        for surface, fates in counts.items():
+            self.counts.setdefault(surface, Counter()).update({Fate(name): count for name, count in fates.items()})
 
     def half(self, surface: str, what: str) -> HalfARow:
         """Count one that was refused and of which something is left; raise what this returns."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from dispatcher.campaigns import Campaigns
+from dispatcher.campaigns.missing import is_placeholder
 from dispatcher.campaigns.opt_outs import import_opt_outs
 from dispatcher.campaigns.source import open_source
 from dispatcher.domain.errors import InvalidCampaign
 from dispatcher.domain.message import Channel
+from dispatcher.domain.texts import composed, is_blank
 from dispatcher.ledger import By, CampaignBooks
 from dispatcher.ledger.tables import Base
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import campaigns_on, numbers
 from tests.fuzz.hostile import TEXTS
+from tests.fuzz.spreadsheets import PROGRAMS, Sheet, saved_exports, sheets
 from tests.fuzz.tally import TALLY, examples
 
 NUMBERS = numbers(12)
@@ -179,13 +183,54 @@ def test_any_rows_of_a_plain_file_add_up(campaigns: Campaigns, engine: Engine, t
     takes_in()
 
 
+def test_every_program_exports_a_sheet_that_is_read_whole(campaigns: Campaigns, tmp_path: Path) -> None:
+    """No row is lost, no unused column matters, and each text is what its owner sees in the sheet."""
+
+    @examples(60)
+    @given(sheet=sheets, program=st.sampled_from(PROGRAMS))
+    def reads(sheet: Sheet, program: Callable[[Any], bytes]) -> None:
+        path = tmp_path / "sheet.csv"
+        path.write_bytes(program(sheet.table()))
+        with TALLY.trying("sheets as programs export them", within=5):
+            report = campaigns.dry_run(path, template="Hi {first_name|you}", channel="sms")
+            opted_out = sum(number in OPTED_OUT for number, _ in sheet.rows)
+            assert (report.rows, report.recipients, report.invalid) == (len(sheet.rows), len(sheet.rows) - opted_out, 0)
+            seen = {str(sample.recipient): sample.text for sample in report.samples}
+            names = {number: composed(name.strip()) for number, name in sheet.rows}
+            assert seen == {number: f"Hi {'you' if is_blank(names[number]) else names[number]}" for number in seen}
+            sent = sum(is_placeholder(name) for number, name in sheet.rows if number not in OPTED_OUT)
+            assert sum(count for _, _, count in report.placeholders) == sent
+            strict = campaigns.dry_run(path, template="Hi {first_name}", channel="sms")
+            assert strict.invalid == sheet.missing
+
+    reads()
+
+
+def test_an_export_that_a_spreadsheet_saved_again_is_read(campaigns: Campaigns, tmp_path: Path) -> None:
+    @examples(40)
+    @given(saved=saved_exports())
+    def reads(saved: tuple[bytes, int, int]) -> None:
+        content, whole, rounded = saved
+        path = tmp_path / "export.csv"
+        path.write_bytes(content)
+        with TALLY.trying("exports that a spreadsheet saved again", InvalidCampaign, within=5) as trial:
+            report = campaigns.dry_run(path, template="Hi")
+            assert (report.recipients + report.opted_out, report.invalid) == (whole, rounded)
+        assert trial.accepted == (whole + rounded > 0)
+
+    reads()
+
+
 @pytest.mark.usefixtures("_page_size")
 def test_any_values_of_python_add_up(campaigns: Campaigns, engine: Engine) -> None:
     """Here cells may hold what no file can: a NUL, half a surrogate pair."""
     given_rows = st.lists(
         st.sampled_from(NUMBERS)
         | TEXTS
-        | st.dictionaries(st.sampled_from(["recipient", "code"]) | TEXTS, cells | st.none() | st.integers()),
+        | st.dictionaries(
+            st.sampled_from(["recipient", "code"]) | TEXTS,
+            cells | st.none() | st.integers() | st.floats() | st.decimals() | st.booleans() | st.datetimes(),
+        ),
         max_size=8,
     )
 

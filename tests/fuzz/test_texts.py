@@ -18,12 +18,12 @@ from dispatcher.campaigns.check import hidden
 from dispatcher.cli.when import parse_moment
 from dispatcher.domain.budget import parse_budget
 from dispatcher.domain.campaign import Wanted, check_campaign
-from dispatcher.domain.errors import InvalidCampaign, InvalidMessage
+from dispatcher.domain.errors import InvalidCampaign, InvalidMessage, QueryError
 from dispatcher.domain.fields import FIELDS, Kind
 from dispatcher.domain.forecast import finish_at
 from dispatcher.domain.message import Intake, Sms, check_message
 from dispatcher.domain.money import MINOR_UNITS, parse_amount, parse_currency, read_amount
-from dispatcher.domain.query import Query, QueryError, parse_query
+from dispatcher.domain.query import Query, parse_query
 from dispatcher.domain.rate import parse_rate
 from dispatcher.domain.recipient import E164, parse_recipient
 from dispatcher.domain.segments import segments
@@ -67,7 +67,7 @@ READINGS = {
         parse_window,
         ValueError,
         st.sampled_from(
-            ["Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU", "9:00-17:30", "sat,sun 22:00-6:00"]
+            ["Mon-Fri 09:00-17:00 Australia/Sydney except holidays AU-NSW", "9:00-17:30", "sat,sun 22:00-6:00"]
         ),
         ("a", " ", "-", ",", "a ", "Mon-", "Mon ", "1:00-", "09:00-17:00 ", "except holidays ", "\t"),
     ),

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from dispatcher.domain.errors import LedgerUnavailable, OperationNotFound, OperationRefused
 from dispatcher.domain.message import Channel
@@ -257,6 +257,73 @@ def test_what_is_put_away_is_listed_no_more_and_can_be_replayed_by_its_id(
     message = books.messages(Filter(), limit=1)[0]
     books.replay(message.id, by(clock), budget=1, life=timedelta(hours=1))
     assert books.message(message.id).discarded_at is None
+
+
+@pytest.mark.parametrize("deed", ["a bulk step", "a replay", "a retry"])
+def test_a_campaign_that_is_cancelled_while_its_messages_are_queued_again_sends_nothing(
+    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock, deed: str
+) -> None:
+    """Cancelled and swept after the change and before its commit, or as soon as a lock lets the sweep go on."""
+    die(engine, clock, 5)
+    ledger, campaigns = SqlLedger.on(engine), campaigns_on(engine, clock)
+    die(engine, clock, 1, name="autumn")  # one that runs, so that a lock on one campaign is not enough
+    operation, (first, *_) = begin(desk, clock), books.messages(Filter(states=(State.DEAD,)), limit=1)
+    rival: list[threading.Thread] = []
+
+    def cancel_and_sweep() -> None:
+        for name in ("spring", "autumn"):
+            campaigns.cancel(name)
+        for _ in range(3):
+            ledger.advance(now=clock.now())
+
+    def before_commit(_: Any) -> None:
+        if not rival:
+            rival.append(threading.Thread(target=cancel_and_sweep))
+            rival[0].start()
+            rival[0].join(0.5)  # done if nothing held it back
+
+    event.listen(engine, "commit", before_commit)
+    try:
+        match deed:
+            case "a bulk step":
+                desk.step(operation.id, now=clock.now())
+            case "a replay":
+                books.replay(first.id, by(clock), budget=3, life=timedelta(hours=1))
+            case _:
+                campaigns.retry_failed("spring")
+    finally:
+        event.remove(engine, "commit", before_commit)
+    rival[0].join()
+    for _ in range(3):
+        ledger.advance(now=clock.now())
+    assert State.QUEUED not in counts(books)
+
+
+def test_a_step_that_waited_for_a_cancellation_changes_nothing(
+    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+) -> None:
+    """The step chose its messages before; by the time that it may change them the campaign is cancelled and swept."""
+    die(engine, clock, 5)
+    operation = begin(desk, clock)
+    cancelled: list[bool] = []
+
+    def after_choosing(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        chosen = statement.startswith("SELECT") and "FROM dispatcher_messages" in statement and "LIMIT" in statement
+        if chosen and not cancelled and engine.dialect.name == "postgresql":
+            cancelled.append(True)
+            campaigns_on(engine, clock).cancel("spring")
+            SqlLedger.on(engine).advance(now=clock.now())
+
+    event.listen(engine, "after_cursor_execute", after_choosing)
+    try:
+        drive(desk, operation, clock)
+    finally:
+        event.remove(engine, "after_cursor_execute", after_choosing)
+    if engine.dialect.name == "postgresql":  # SQLite has one writer: nothing comes between
+        assert cancelled
+        assert counts(books) == {State.DEAD: 5}
+    else:
+        assert counts(books) == {State.QUEUED: 5}
 
 
 def test_the_clock_carries_it_out(engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock) -> None:

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, update
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import TransitionRefused
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import Books, By, CampaignBooks, Filter, Resolution, SqlLedger, after_campaigns
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.operations import audit_each

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -16,7 +17,7 @@ from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.query import parse_query
 from dispatcher.domain.state import State
 from dispatcher.inspection.grouping import query_of
-from dispatcher.ledger import Books, Filter, InspectionBooks, Message, SqlLedger
+from dispatcher.ledger import Books, Filter, InspectionBooks, Message, SqlLedger, make_engine
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.tables import MessageRow
 from dispatcher.testing import FakeClock
@@ -26,14 +27,30 @@ from tests.making import gift, outcome, settled, sms, wish
 FAILED = (State.DEAD, State.EXPIRED)
 
 
-@pytest.fixture
-def desk(engine: Engine) -> InspectionBooks:
-    return InspectionBooks(engine=engine)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """A ledger with messages of every kind and fate."""
+
+    engine: Engine
+    clock: FakeClock
+    messages: list[Message]
+
+    @property
+    def desk(self) -> InspectionBooks:
+        return InspectionBooks(engine=self.engine)
 
 
-@pytest.fixture
-def messages(engine: Engine, books: Books, ledger: SqlLedger, clock: FakeClock) -> list[Message]:
-    """Return messages of every kind and fate."""
+@pytest.fixture(scope="module")
+def world(shared_ledger_url: str) -> Iterator[World]:
+    """Return a world that tests only read."""
+    engine, clock = make_engine(shared_ledger_url), FakeClock()
+    yield World(engine=engine, clock=clock, messages=populate(engine, clock))
+    engine.dispose()
+
+
+def populate(engine: Engine, clock: FakeClock) -> list[Message]:
+    """Enqueue messages and settle them in every way; return all, newest first."""
+    books, ledger = Books(engine=engine), SqlLedger.on(engine)
     dice = random.Random(5)
     campaigns = campaigns_on(engine, clock)
     for name in ("spring", "autumn"):
@@ -112,58 +129,50 @@ QUERIES: dict[str, Callable[[Message, datetime], bool]] = {
 
 
 @pytest.mark.parametrize("text", list(QUERIES))
-def test_a_query_finds_what_it_says(
-    desk: InspectionBooks, messages: list[Message], clock: FakeClock, text: str
-) -> None:
-    now = clock.now()
-    found = desk.search(parse_query(text, now=now), limit=10_000)
-    wanted = [message for message in messages if QUERIES[text](message, now)]
+def test_a_query_finds_what_it_says(world: World, text: str) -> None:
+    now = world.clock.now()
+    found = world.desk.search(parse_query(text, now=now), limit=10_000)
+    wanted = [message for message in world.messages if QUERIES[text](message, now)]
     assert [message.id for message in found] == [message.id for message in wanted]
-    assert desk.count(parse_query(text, now=now)) == len(wanted)
+    assert world.desk.count(parse_query(text, now=now)) == len(wanted)
 
 
-def test_a_campaign_is_found_by_name_and_by_id(
-    engine: Engine, desk: InspectionBooks, messages: list[Message], clock: FakeClock
-) -> None:
-    spring = campaigns_on(engine, clock).books.find("spring")
+def test_a_campaign_is_found_by_name_and_by_id(world: World) -> None:
+    spring = campaigns_on(world.engine, world.clock).books.find("spring")
     for asked in ("spring", str(spring.id)):
-        found = desk.search(parse_query(f"campaign:{asked}", now=clock.now()), limit=100)
+        found = world.desk.search(parse_query(f"campaign:{asked}", now=world.clock.now()), limit=100)
         assert {message.campaign_id for message in found} == {spring.id}
         assert len(found) == 6
 
 
-def test_pages_follow_one_another_without_gap_or_overlap(
-    desk: InspectionBooks, messages: list[Message], clock: FakeClock
-) -> None:
-    query, seen, before = parse_query("channel:sms", now=clock.now()), [], None
-    while page := desk.search(query, limit=7, before=before):
+def test_pages_follow_one_another_without_gap_or_overlap(world: World) -> None:
+    query, seen, before = parse_query("channel:sms", now=world.clock.now()), [], None
+    while page := world.desk.search(query, limit=7, before=before):
         seen += [message.id for message in page]
         before = page[-1].id
-    assert seen == [message.id for message in messages if message.channel is Channel.SMS]
+    assert seen == [message.id for message in world.messages if message.channel is Channel.SMS]
 
 
-def test_groups_count_every_failure_once_and_their_queries_find_it(
-    desk: InspectionBooks, messages: list[Message], clock: FakeClock
-) -> None:
-    groups = desk.groups(parse_query("", now=clock.now()))
-    failed = [message for message in messages if message.state in FAILED]
+def test_groups_count_every_failure_once_and_their_queries_find_it(world: World) -> None:
+    desk, now = world.desk, world.clock.now()
+    groups = desk.groups(parse_query("", now=now))
+    failed = [message for message in world.messages if message.state in FAILED]
     assert sum(group.count for group in groups) == len(failed) > 10
     assert [group.count for group in groups] == sorted((group.count for group in groups), reverse=True)
     for group in groups:
-        found = desk.search(parse_query(f"state:dead,expired {query_of(group)}", now=clock.now()), limit=1000)
+        found = desk.search(parse_query(f"state:dead,expired {query_of(group)}", now=now), limit=1000)
         if group.outcome is not None:
             assert len(found) == group.count, group
         assert len({message.recipient for message in found}) >= group.recipients
 
 
-def test_counts_are_capped(engine: Engine, desk: InspectionBooks, clock: FakeClock) -> None:
+def test_counts_are_capped(engine: Engine, clock: FakeClock) -> None:
     campaigns_on(engine, clock).create(numbers(20), name="spring", template="Hi")
-    assert desk.count(parse_query("state:queued", now=clock.now()), cap=5) == 6
+    assert InspectionBooks(engine=engine).count(parse_query("state:queued", now=clock.now()), cap=5) == 6
 
 
-def test_what_was_put_away_is_listed_only_where_no_state_is_asked_for(
-    engine: Engine, desk: InspectionBooks, messages: list[Message], clock: FakeClock
-) -> None:
+def test_what_was_put_away_is_listed_only_where_no_state_is_asked_for(engine: Engine, clock: FakeClock) -> None:
+    desk, messages = InspectionBooks(engine=engine), populate(engine, clock)
     with transaction(engine) as connection:
         connection.execute(update(MessageRow).where(MessageRow.state == "dead").values(discarded_at=clock.now()))
     assert desk.search(parse_query("state:dead", now=clock.now()), limit=100) == []

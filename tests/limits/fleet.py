@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from redis.retry import Retry
 from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate
 from dispatcher.limits import RedisLimiter
+from tests.forks import FORKS
 
 SMS, GIFT = Channel.SMS, Channel.GIFT
 
@@ -122,11 +122,10 @@ def _process(holder: str, run: _Run, gate: Barrier, results: SimpleQueue[list[Ta
 
 def run_processes(count: int, *, port: int, rate: Rate, duration: float) -> list[Taken]:
     """Let that many processes, all started before the first asks, take what they can get; return all grants."""
-    context = multiprocessing.get_context("spawn")
     run = _Run(port, rate, duration)
-    gate, results = context.Barrier(count), context.SimpleQueue()
+    gate, results = FORKS.Barrier(count), FORKS.SimpleQueue()
     processes = [
-        context.Process(target=_process, args=(f"process-{n}", run, gate, results), daemon=True) for n in range(count)
+        FORKS.Process(target=_process, args=(f"process-{n}", run, gate, results), daemon=True) for n in range(count)
     ]
     for process in processes:
         process.start()

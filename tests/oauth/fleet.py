@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +16,9 @@ from redis.retry import Retry
 
 from dispatcher.domain.errors import TokenUnavailable
 from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
+from tests.forks import FORKS
 
 from .timing import RealClock
-
-FLEET = multiprocessing.get_context("forkserver")
-FLEET.set_forkserver_preload(["cryptography.fernet", "pytest", "redis", "requests", "structlog"])  # what takes long
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,10 @@ class Fleet:
     """Starts processes that begin their work in the same moment, and collects what they got."""
 
     def __init__(self, site: Site, count: int, work: Work, *arguments: Any) -> None:
-        self._results = FLEET.SimpleQueue()
-        self._gate = FLEET.Barrier(count)  # kept: its semaphores live only as long as it does here
+        self._results = FORKS.SimpleQueue()
+        self._gate = FORKS.Barrier(count)  # kept: its semaphores live only as long as it does here
         self.processes: list[BaseProcess] = [
-            FLEET.Process(target=_run, args=(self._gate, self._results, work, site, arguments), daemon=True)
+            FORKS.Process(target=_run, args=(self._gate, self._results, work, site, arguments), daemon=True)
             for _ in range(count)
         ]
         for process in self.processes:

@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 
 from dispatcher import Gift, Sms
 from dispatcher.broker import make_ringing_app, seal
-from dispatcher.broker.app import ENQUEUE
+from dispatcher.broker.queues import ENQUEUE
 from dispatcher.domain.state import State
 from dispatcher.ledger import make_engine
 from dispatcher.sandbox.faults import ACTIONS
@@ -72,6 +72,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("transport", ["requests", "aiohttp"])
 def test_nothing_leaks_under_faults_at_debug(
     start: Start, ledger_url: str, transport: str, request: pytest.FixtureRequest

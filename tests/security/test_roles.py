@@ -16,16 +16,15 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from dispatcher import Dispatcher, Gift, IdempotencyConflict, Sms
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.operation import Deed, Stage
 from dispatcher.domain.recipient import Recipient
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, make_engine, migrate
 from dispatcher.ledger.tables import MessageRow
 from dispatcher.settings import load_settings
 from dispatcher.wiring import Services
 from tests.campaigns.making import numbers
-from tests.conftest import Postgres
+from tests.ledgers import Postgres
 from tests.making import NUMBER, row, sms
 from tests.security.conftest import Start
 from tests.security.roles import Roles, documented_roles, rights

@@ -128,14 +128,9 @@ class System:
         assert not carried, "the sandbox carried out what the ledger does not know"
 
     def close(self) -> None:
-        """End every process that still runs."""
+        """Kill every process that still runs: how they stop is the subject of tests, not of every test's end."""
         for process in self.processes:
             if process.poll() is None:
-                process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
                 self.kill(process)
 
 

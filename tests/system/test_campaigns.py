@@ -13,16 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import By, Campaign, CampaignBooks, Filter, Resolution
 from dispatcher.sandbox import JournalEntry
 from tests.campaigns.making import numbers
 from tests.making import NUMBER
 from tests.system.conftest import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.one_database, pytest.mark.timeout(300)]
 
 
 def shelf(system: System) -> CampaignBooks:
@@ -62,12 +61,17 @@ def wait_over(system: System, name: str, *, seconds: float) -> Campaign:
     return books.find(name)
 
 
-def test_nobody_is_skipped_or_sent_to_twice_through_kills_and_pauses(system: System) -> None:
-    """Intake, workers and clock killed ten times at random, paused and resumed five times."""
-    dice, recipients = random.Random(11), 20_000
+@pytest.mark.parametrize(
+    ("recipients", "rate"), [(6_000, 250), pytest.param(20_000, 600, marks=pytest.mark.exhaustive)]
+)
+def test_nobody_is_skipped_or_sent_to_twice_through_kills_and_pauses(
+    system: System, recipients: int, rate: int
+) -> None:
+    """Import, workers and clock are killed at random, and the campaign is paused and resumed five times."""
+    dice = random.Random(11)
     file = write(system.folder / "spring.csv", recipients)
     create: tuple[str, ...] = ("campaign", "create", str(file), "--name", "spring", "--template", "Your code: {code}")
-    create += ("--rate", "600/s")  # so that it lasts for all that is to happen to it
+    create += ("--rate", f"{rate}/s")  # so that it lasts for all that is to happen to it
     kills = pauses = 0
     while True:  # the intake, killed until it has been so three times
         intake = system.start(*create)
@@ -100,7 +104,7 @@ def test_nobody_is_skipped_or_sent_to_twice_through_kills_and_pauses(system: Sys
                 clock = system.clock()
             case _:
                 pauses += pause_and_resume(system)
-    assert kills >= 10, "an intake may be too quick to be killed three times, and no more"
+    assert kills >= 9, "five of a worker, four of a clock; an import may end before it is killed"
     assert pauses == 5
     found = wait_over(system, "spring", seconds=120)
 
@@ -131,8 +135,9 @@ def pause_and_resume(system: System) -> bool:
         return True
 
 
+@pytest.mark.alone
 def test_a_one_time_code_waits_under_a_quarter_of_a_second_beside_a_burst(system: System) -> None:
-    take_in(system, "burst", 100_000)
+    take_in(system, "burst", 40_000)
     system.worker()
     system.clock()
     system.wait_ready()
@@ -155,7 +160,7 @@ def test_a_one_time_code_waits_under_a_quarter_of_a_second_beside_a_burst(system
 
 
 def test_a_small_campaign_beside_a_large_one_ends_within_its_fair_time(system: System) -> None:
-    large, small = take_in(system, "large", 50_000), take_in(system, "small", 500, first=100_000)
+    large, small = take_in(system, "large", 20_000), take_in(system, "small", 500, first=100_000)
     system.worker()
     system.clock()
     system.wait_ready()

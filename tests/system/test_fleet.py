@@ -17,7 +17,7 @@ from dispatcher.wiring import Services
 from tests.making import NUMBER
 from tests.system.conftest import System
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 
 def _ask(environment: dict[str, str], answers: SimpleQueue[int], start: float) -> None:
@@ -32,6 +32,7 @@ def _ask(environment: dict[str, str], answers: SimpleQueue[int], start: float) -
             time.sleep(trouble.retry_after.total_seconds())
 
 
+@pytest.mark.exhaustive  # tests/oauth/test_fleet.py asks the same of the token alone
 def test_fifty_processes_with_an_expired_token_make_one_token_request(system: System) -> None:
     system.sandbox.settings(token_latency_ms=1000, token_expires_in=8)
     context = multiprocessing.get_context("fork")
@@ -49,6 +50,7 @@ def test_fifty_processes_with_an_expired_token_make_one_token_request(system: Sy
         time.sleep(8)
 
 
+@pytest.mark.alone
 def test_invariant_8_the_rate_holds_across_the_fleet_and_is_used(system: System) -> None:
     rate, burst, messages = 50, 5, 1000
     workers = [system.worker(SMS_RATE=f"{rate}/s burst {burst}", PROCESSES="1") for _ in range(4)]

@@ -17,7 +17,7 @@ from dispatcher.ledger.tables import MessageRow
 from tests.making import NUMBER, row, sms
 from tests.system.conftest import System
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 OLD = 12_000
 YOUNG = 1_000

@@ -24,11 +24,12 @@ from dispatcher.ledger.tables import AttemptRow, AuditRow
 from tests.campaigns.making import numbers
 from tests.system.conftest import System
 
-MANY = int(os.environ.get("REPLAYED", "4000"))
+MANY = int(os.environ.get("REPLAYED", "1500"))
 """How many dead letters; `REPLAYED=50000` for the long run."""
 QUERY = "channel:sms status:422"
 
 
+@pytest.mark.one_database
 @pytest.mark.timeout(120 + MANY / 50)
 def test_each_dead_letter_is_replayed_exactly_once_through_kills(system: System) -> None:
     dice = random.Random(5)

@@ -57,6 +57,7 @@ def test_enqueued_in_the_applications_own_transaction(system: System, engine: En
     assert str(lost.id) not in system.carried_out()
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("transport", ["requests", "aiohttp"])
 def test_a_burst_through_a_misbehaving_api_ends_with_books_that_balance(system: System, transport: str) -> None:
     system.environment["DISPATCHER_TRANSPORT"] = transport
@@ -80,6 +81,7 @@ def test_a_burst_through_a_misbehaving_api_ends_with_books_that_balance(system: 
     assert counts[State.IN_DOUBT] > 0, "the faults must have left some gift in doubt"
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("transport", ["requests", "aiohttp"])
 def test_invariant_1_nothing_is_lost_when_redis_is_flushed_and_a_worker_killed_in_mid_burst(
     system: System, transport: str
@@ -104,6 +106,7 @@ def test_invariant_1_nothing_is_lost_when_redis_is_flushed_and_a_worker_killed_i
     assert counts[State.IN_DOUBT] <= 32, "only what was truly in flight may be in doubt"
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("transport", ["requests", "aiohttp"])
 def test_a_warm_stop_leaves_nothing_in_flight_unaccounted_for(system: System, transport: str) -> None:
     system.environment["DISPATCHER_TRANSPORT"] = transport
@@ -142,6 +145,7 @@ def test_a_sealed_message_by_the_broker_alone(system: System) -> None:
     assert system.carried_out() == {str(message_id): 1}
 
 
+@pytest.mark.one_database
 def test_invariant_7_wrong_credentials_stop_the_line_until_they_are_put_right(system: System) -> None:
     wrong = system.worker(CLIENT_SECRET="not-the-secret")
     system.clock()

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -17,7 +18,7 @@ import pytest
 
 from dispatcher import Sms
 from dispatcher.broker import make_ringing_app
-from dispatcher.broker.app import BEAT_LIFE_SECONDS, CLOCK, TICK
+from dispatcher.broker.queues import BEAT_LIFE_SECONDS, CLOCK, TICK
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.state import State
 from dispatcher.meter import Unmeasured
@@ -33,6 +34,7 @@ from tests.telemetry.reading import Numbers, scraped
 
 SLOW = pytest.mark.slow
 TEXT = "the parcel is under the third flowerpot"
+WELL: dict[str, Any] = {"stuck": lambda: False, "ready": dict}
 
 
 def serving(system: System, *command: str, **settings: str) -> int:
@@ -186,28 +188,35 @@ def test_a_port_that_is_taken_stops_it_before_it_takes_work(system: System, comm
 
 @SLOW
 @pytest.mark.parametrize("command", ["worker", "clock"])
-def test_without_the_library_it_says_what_to_install(system: System, command: str) -> None:
+def test_metrics_without_the_library_are_refused_with_what_to_install(system: System, command: str) -> None:
+    refused = without_the_library(system, command, "--metrics-port", "9464")
+    assert refused.wait(timeout=30) == 1
+    assert (system.folder / "refused.log").read_text() == (
+        f"error: dispatcher {command} --metrics-port needs the extra \"metrics\": pip install 'dispatcher[metrics]'\n"
+    )
+
+
+@SLOW
+@pytest.mark.parametrize(("command", "ready"), [("worker", "ready"), ("clock", "clock_ready")])
+def test_without_metrics_the_library_is_not_needed(system: System, command: str, ready: str) -> None:
+    process = without_the_library(system, command, "--metrics-port", "0")
+    system.wait_until(lambda: f'"event": "{ready}"' in system.logs() or process.poll() is not None)
+    assert process.poll() is None, system.logs()
+
+
+def without_the_library(system: System, *command: str) -> subprocess.Popen[bytes]:
+    """Start a command where prometheus_client is not installed."""
     hidden = "import sys; sys.modules['prometheus_client'] = None; from dispatcher.cli import main; main()"
-    for port, code in (("9464", 2), ("0", None)):
+    with (system.folder / "refused.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", hidden, command, "--metrics-port", port],
+            [sys.executable, "-c", hidden, *command],
             env={**os.environ, **system.environment},
-            stderr=subprocess.PIPE,
-            text=True,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        try:
-            _, said = process.communicate(timeout=20 if code else 3)
-        except subprocess.TimeoutExpired:
-            process.terminate()
-            _, said = process.communicate(timeout=20)
-            assert code is None, said
-            assert process.returncode == 0, "without metrics nobody needs the library"
-        else:
-            assert process.returncode == code, said
-            assert said == (
-                "error: DISPATCHER_METRICS_PORT: metrics need prometheus_client: "
-                "pip install 'dispatcher[metrics]', or give 0\n"
-            )
+    system.processes.append(process)
+    return process
 
 
 @SLOW
@@ -227,14 +236,23 @@ def test_without_metrics_the_meter_counts_nothing_and_the_library_is_not_loaded(
     assert done.stdout == "False\n"
 
 
-def test_health_is_whether_a_process_lives(tmp_path: Path) -> None:
-    port = free_port()
-    metrics = worker_metrics(host="127.0.0.1", port=port, concurrency=1, spool=tmp_path)
+def test_health_is_whether_a_process_lives_and_the_main_loop_turns(tmp_path: Path) -> None:
+    port, stuck, found = free_port(), False, {"ledger": "ok", "redis": "ok"}
+    metrics = worker_metrics(
+        host="127.0.0.1", port=port, concurrency=1, spool=tmp_path, stuck=lambda: stuck, ready=lambda: found
+    )
     metrics.endpoint.start()
     try:
         assert _status(port, "/healthz") == 503
         metrics.meter(0)
         assert _status(port, "/healthz") == 200
+        stuck = True
+        assert _status(port, "/healthz") == 503
+        stuck = False
+        assert _status(port, "/readyz") == 200
+        found["redis"] = "cannot be reached"
+        assert _status(port, "/readyz") == 503
+        assert _status(port, "/healthz") == 200, "a restart would not bring Redis back"
         assert _status(port, "/") == 404
         assert _status(port, "/metrics?x=1") == 200
     finally:
@@ -243,7 +261,7 @@ def test_health_is_whether_a_process_lives(tmp_path: Path) -> None:
 
 def test_the_spool_is_weighed(tmp_path: Path) -> None:
     port = free_port()
-    metrics = worker_metrics(host="127.0.0.1", port=port, concurrency=1, spool=tmp_path / "spool")
+    metrics = worker_metrics(host="127.0.0.1", port=port, concurrency=1, spool=tmp_path / "spool", **WELL)
     metrics.endpoint.start()
     try:
         assert scraped(port).of("dispatcher_worker_spool_bytes", kind="waiting") == 0
@@ -260,7 +278,7 @@ def test_the_spool_is_weighed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "::ffff:192.0.2.1"])
 def test_an_address_that_is_not_ours_is_refused_in_one_sentence(tmp_path: Path, host: str) -> None:
     with pytest.raises(SettingsError, match=r"^DISPATCHER_METRICS_PORT: .* cannot be listened on"):
-        worker_metrics(host=host, port=free_port(), concurrency=1, spool=tmp_path)
+        worker_metrics(host=host, port=free_port(), concurrency=1, spool=tmp_path, **WELL)
 
 
 @SLOW

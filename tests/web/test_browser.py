@@ -28,6 +28,7 @@ CHROMIUM = next(
 )
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.one_database,
     pytest.mark.skipif(
         not CHROMIUM and os.environ.get("CI") != "true", reason="chromium is not installed (apt-get install chromium)"
     ),

@@ -20,9 +20,9 @@ import pytest
 import requests
 
 from dispatcher.campaigns import Campaigns
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import CampaignRefused, InvalidCampaign, LedgerUnavailable
 from dispatcher.domain.message import Channel
+from dispatcher.domain.state import CampaignState
 from dispatcher.ledger import By, Campaign, CampaignBooks
 from dispatcher.web import campaign_making
 from dispatcher.web.uploads import Uploads
@@ -169,12 +169,46 @@ def test_the_report_tells_all_that_the_command_line_tells(money: Site) -> None:
     assert not [number for number in known if number in page], "numbers are masked"
 
 
+def test_the_report_warns_as_the_dry_run_does(money: Site) -> None:
+    content = (
+        "recipient,first_name,,\r\n+33612345678,NULL\r\n,,\r\n+79161234567,Zoe\u0308,,x\r\n+33612345679,Zoe\u0308\r\n"
+    )
+    page = look(money, content, template="Hi {{name}} {first_name}", window="09:00-12:00")
+    text = " ".join(re.sub(r"<[^>]*>", " ", unescape(page.text)).split())
+    for said in (
+        "{{name}} is sent literally, as {name}",
+        "Column 'first_name' says in 1 message that it has no value, and that is sent as text: NULL (1)",
+        "text form 1 text put into composed form (NFC)",
+        "for 2 recipients in Europe/Paris",
+        "never opens for 1 row, left out as invalid",
+        "window is never open before the messages expire",
+    ):
+        assert said in text, (said, text)
+
+
+def test_pages_say_until_when_a_window_is_closed(money: Site) -> None:
+    campaigns = money.services.campaigns("test")
+    opens = money.services.clock.now().replace(second=0, microsecond=0) + timedelta(hours=2)
+    window = f"{opens:%H:%M}-{opens + timedelta(hours=1):%H:%M} UTC"
+    made = campaigns.create(numbers(2, first=777_000), name="at night", template="Hi", window=window)
+    campaigns.start(made.id)
+    sentence = f"closed until {opens:%Y-%m-%d %H:%M}:00 UTC"
+    for path in ("/", "/campaigns", f"/campaigns/{made.id}"):
+        assert sentence in money.visitor.get(f"{money.url}{path}", timeout=20).text, path
+    campaigns.cancel(made.id)
+    assert sentence not in money.visitor.get(f"{money.url}/", timeout=20).text
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (None, "is missing; choose one"),
         (b"", "is empty; give one with a header"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00\xff", "line 1: byte 0x89 is not UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\xff", "is a PNG image, not CSV; export"),
+        (b"PK\x03\x04 [Content_Types].xml xl/workbook.xml", "is an Excel workbook (.xlsx), not CSV; save its sheet as"),
+        (b"\x1f\x8b\x08\x00", "is a gzip archive, not CSV; unpack it"),
+        (b"<html><table>", "is an HTML page, not CSV"),
+        (b"recipient,a b,A-B\n+61491570006,x,y\n", "columns 'a b' (column 2) and 'A-B' (column 3) are both a_b"),
         (b"recipient\n\x00\x00\n", "line 2 holds a NUL"),
         (b"recipient,first_name\n", "has a header and no row"),
         (b"+61491570006\n+61491570007\n", "has no header"),
@@ -183,7 +217,8 @@ def test_the_report_tells_all_that_the_command_line_tells(money: Site) -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_beside_its_field(money: Site, content: bytes | None, sentence: str) -> None:
-    answer = look(money, content)
+    ambiguous = {"template": "{a b}, until Sunday"} if content is not None and b"A-B" in content else {}
+    answer = look(money, content, **ambiguous)
     assert answer.status_code == 400
     assert sentence in problem(answer, "file")
     assert "until Sunday" in answer.text, "what was typed is kept"

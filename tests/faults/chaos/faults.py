@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dispatcher.broker.app import CLOCK, DISPATCH
+from dispatcher.broker.queues import CLOCK, DISPATCH
 from tests.faults.chaos import people, troubles
 from tests.faults.chaos.wires import ApiMode
 from tests.faults.chaos.world import Stack, World

@@ -13,7 +13,7 @@ from kombu.exceptions import KombuError
 from redis import RedisError
 
 from dispatcher.broker import make_ringing_app
-from dispatcher.broker.app import DISPATCH
+from dispatcher.broker.queues import DISPATCH
 from tests.faults.chaos import people
 from tests.faults.chaos.servers import go_on_group, stop_group
 from tests.faults.chaos.wires import ApiMode

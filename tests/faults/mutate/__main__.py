@@ -62,13 +62,13 @@ def _copy(tree: Path) -> None:
 
 
 def _caught(tree: Path, mutation: Mutation) -> bool:
-    file = tree / mutation.file
-    whole = file.read_text()
-    file.write_text(mutation.apply(whole))
+    place = mutation.find(tree)
+    whole = place.file.read_text()
+    place.file.write_text(place.replaced(mutation.new))
     try:
         return _run(tree, [mutation.test]).returncode == _FAILED
     finally:
-        file.write_text(whole)
+        place.file.write_text(whole)
 
 
 def _run(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -87,7 +87,7 @@ def _run(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
             *tests,
         ],
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"FUZZ_EXAMPLES": "1", **os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=_PATIENCE_S * max(1, len(tests)),

@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from dispatcher.domain.attempt import Claimed, Trigger
-from dispatcher.domain.campaign import CAMPAIGN_TRANSITIONS, CampaignState
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.operation import Deed
 from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CAMPAIGN_TRANSITIONS, CampaignState, State
 
 POLICIES = {Channel.SMS: SMS_POLICY, Channel.GIFT: replace(GIFT_POLICY, not_carried_out=frozenset({"503"}))}
 BUDGET, DAILY, AMOUNT = 10_000, 7_500, 2_500

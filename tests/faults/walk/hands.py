@@ -9,12 +9,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 
 from dispatcher.domain.attempt import Sent, Settlement, settlement
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.identity import AttemptId, LeaseToken
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.policy import decide
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.engine import Spool
 from dispatcher.ledger import SqlLedger
 from dispatcher.ledger.engine import reading

@@ -11,11 +11,10 @@ from datetime import datetime
 from uuid import UUID
 
 from dispatcher.domain.attempt import Claimed, Settlement, Trigger
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.domain.operation import Deed
 from dispatcher.domain.outcome import OutcomeKind
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from tests.faults.walk.expected import AMOUNT, Bulk, Burst, Call, Expected, day_of
 
 WAITING = {

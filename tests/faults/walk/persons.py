@@ -10,13 +10,12 @@ import pytest
 from sqlalchemy import insert
 
 from dispatcher.domain.attempt import Trigger
-from dispatcher.domain.campaign import CampaignState
 from dispatcher.domain.errors import CampaignRefused, IdempotencyConflict, TransitionRefused
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.operation import Deed, Pace
 from dispatcher.domain.query import parse_query
-from dispatcher.domain.state import State
+from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import Resolution
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.tables import (

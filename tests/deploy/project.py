@@ -1,0 +1,50 @@
+"""pyproject.toml as tests see it: what the package asks for, and what each extra adds."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from tests.deploy.composed import PROJECT
+
+FILE = PROJECT / "pyproject.toml"
+FOR_DEVELOPERS = ("dev", "bench")
+"""Extras that no user installs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What a pyproject.toml declares."""
+
+    given: Mapping[str, Any]
+
+    @property
+    def dependencies(self) -> list[str]:
+        """What every installation gets."""
+        return list(self.given["project"]["dependencies"])
+
+    @property
+    def extras(self) -> dict[str, list[str]]:
+        """What each extra for users adds, as it is written."""
+        extras: dict[str, list[str]] = self.given["project"]["optional-dependencies"]
+        return {name: list(lines) for name, lines in extras.items() if name not in FOR_DEVELOPERS}
+
+    def required(self, *extras: str) -> Iterator[Requirement]:
+        """Yield what an installation with some extras asks for, the extras that these name included."""
+        name = self.given["project"]["name"]
+        for line in [*self.dependencies, *(line for extra in extras for line in self.extras[extra])]:
+            requirement = Requirement(line)
+            if requirement.name != name:
+                yield requirement
+            elif requirement.extras:
+                yield from self.required(*requirement.extras)
+
+
+def read(file: Path = FILE) -> Project:
+    """Read a pyproject.toml."""
+    return Project(tomllib.loads(file.read_text()))
