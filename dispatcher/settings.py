@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -205,7 +204,7 @@ def load_settings(**overrides: Any) -> Settings:
         unknown = [
             *_unknown_arguments(overrides),
             *_unknown_names(os.environ),
-            *(f".env: {each}" for each in _unknown_names(dotenv_values(".env", interpolate=False))),
+            *(f".env: {each}" for each in _unknown_names(_dotenv())),
         ]
         if unknown:
             raise SettingsError("\n".join(unknown))
@@ -227,6 +226,15 @@ def secret_files() -> dict[str, Path]:
         f"{PREFIX}{name.upper()}_FILE" for name, field in Settings.model_fields.items() if field.annotation is SecretStr
     ]
     return {name: Path(os.environ[name]) for name in names if name in os.environ}
+
+
+def _dotenv() -> dict[str, str | None]:
+    """Return the lines of ``.env``, whose reader is imported only where there is such a file."""
+    if not Path(".env").is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return dotenv_values(".env", interpolate=False)
 
 
 def _unknown_arguments(overrides: Mapping[str, object]) -> list[str]:

@@ -215,6 +215,14 @@ def test_a_sealed_message_comes_in_once_however_often_it_is_delivered(client: Di
     assert sum(tally.count for tally in books.tallies()) == 2
 
 
+@pytest.mark.parametrize("amount", [Decimal("1E+2"), Decimal("100.0000"), "100", "100.00"])
+def test_a_sealed_amount_is_the_amount_that_was_given(client: Dispatcher, amount: Decimal | str) -> None:
+    request = Gift(recipient=NUMBER, sku="A", amount=amount, currency="AUD", idempotency_key="k")
+    sealed = client.message(client.enqueue_sealed(seal(request, id=uuid4(), key=KEY)).id)
+    assert sealed.gift is not None
+    assert str(sealed.gift.amount) == "100.00"
+
+
 def test_texts_are_composed_whichever_way_they_come_in(client: Dispatcher) -> None:
     request = Sms(recipient=NUMBER, body="Zoe\u0308")
     sent = [
@@ -223,14 +231,6 @@ def test_texts_are_composed_whichever_way_they_come_in(client: Dispatcher) -> No
         client.enqueue_sealed(seal(request, id=uuid4(), key=KEY)),
     ]
     assert [client.message(each.id).body for each in sent] == ["Zo\u00eb"] * 3
-
-
-@pytest.mark.parametrize("amount", [Decimal("1E+2"), Decimal("100.0000"), "100", "100.00"])
-def test_a_sealed_amount_is_the_amount_that_was_given(client: Dispatcher, amount: Decimal | str) -> None:
-    request = Gift(recipient=NUMBER, sku="A", amount=amount, currency="AUD", idempotency_key="k")
-    sealed = client.message(client.enqueue_sealed(seal(request, id=uuid4(), key=KEY)).id)
-    assert sealed.gift is not None
-    assert str(sealed.gift.amount) == "100.00"
 
 
 @pytest.mark.parametrize(("amount", "says"), [("1,000", "write 1000.00"), ("1E2", "write 100.00"), (100.0, "float")])

@@ -14,12 +14,12 @@ from dispatcher.campaigns.layout import Layout
 from dispatcher.campaigns.missing import is_placeholder
 from dispatcher.domain.campaign import RECIPIENT, Terms
 from dispatcher.domain.errors import InvalidMessage
-from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint, with_plain_line_ends
+from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint
 from dispatcher.domain.opening import Opening, first_opening
 from dispatcher.domain.recipient import mask, read_recipient
 from dispatcher.domain.segments import Segments
 from dispatcher.domain.template import EmptyField
-from dispatcher.domain.texts import composed
+from dispatcher.domain.texts import composed, with_newlines
 from dispatcher.domain.words import at
 from dispatcher.domain.written_number import Form
 from dispatcher.domain.zones import by_clock, zones_of
@@ -61,7 +61,7 @@ class Candidate(NamedTuple):
     fingerprint: str
     zones: str
     segments: Segments | None
-    form: Form | None = None
+    form: Form | None
     """How the number was written, if not in canonical form."""
     placeholders: tuple[tuple[str, str], ...] = ()
     """Columns and their cells that say "no value" in some program's words, and are sent as text."""
@@ -100,16 +100,17 @@ class Check:
         try:
             recipient, form = read_recipient(number, region=terms.region)
             zones = self._zones(recipient)
-            written = None if layout.text is None else layout.text.filled(cells)
+            written = None if layout.text is None else with_newlines(layout.text.filled(cells))
             text = composed(written) if written is not None and self.sending.normalize else written
-            is_composed, told = text != written, self._placeholders(cells)
+            told = self._placeholders(cells)
             if terms.channel is Channel.SMS:
                 assert text is not None  # noqa: S101 - an SMS campaign has a template
-                text = with_plain_line_ends(text)
                 counted = check_body(text)
                 print_ = fingerprint(Channel.SMS, [recipient, text])
                 row = Candidate(line, recipient, text, None, None, None, print_, zones, counted, form)
-                return row if text == written and not told else row._replace(placeholders=told, composed=is_composed)
+                return (
+                    row if text == written and not told else row._replace(placeholders=told, composed=text != written)
+                )
             asked = self._gift(cells, recipient, text)
             note = composed(asked.note) if self.sending.normalize else asked.note
             is_composed = is_composed or note != asked.note
@@ -133,8 +134,8 @@ class Check:
             zones,
             None,
             form,
-            told,
-            is_composed,
+            placeholders=told,
+            composed=changed,
         )
 
     def _gift(self, cells: Sequence[str], recipient: str, note: str | None) -> Gift:

@@ -83,14 +83,14 @@ class Tally:
     money: dict[str, Decimal] = field(default_factory=dict)
     zones: Counter[str] = field(default_factory=Counter)
     samples: list[Candidate] = field(default_factory=list)
+    rewritten: Counter[Form] = field(default_factory=Counter)
+    """How many recipients' numbers were written in another form than the canonical one."""
     placeholders: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many messages hold a cell of a column that says "no value" in some program's words."""
     composed: int = 0
     """Messages whose text was put into Unicode's composed form."""
     openings: Mapping[str, Opening] = field(default_factory=dict)
     """When the window first opens, by the zones of recipients."""
-    rewritten: Counter[Form] = field(default_factory=Counter)
-    """How many recipients' numbers were written in another form than the canonical one."""
 
     def add(self, page: Page) -> None:
         """Count a page that was checked; who opted out has been taken out of it."""

@@ -9,7 +9,8 @@ import typer
 
 from dispatcher.cli import sending
 from dispatcher.cli.options import MOMENT, AsJson, Reveal
-from dispatcher.domain.message import Priority, with_plain_line_ends
+from dispatcher.domain.message import Priority
+from dispatcher.domain.texts import with_newlines
 
 
 def sms(
@@ -51,7 +52,7 @@ def sms(
 
     The exit code is 0 once it is in the ledger; with --wait, once the API accepted it (1 if it did not in time).
     """
-    body = with_plain_line_ends(sys.stdin.read()).rstrip("\n") if text == "-" else text
+    body = with_newlines(sys.stdin.read()).rstrip("\n") if text == "-" else text
     with sending.open_client() as client:
         receipt = client.dispatcher.send_sms(
             to,

@@ -127,15 +127,6 @@ def check_campaign(name: str, wanted: Wanted, *, now: datetime, region: str | No
     )
 
 
-def _check_opens(window: SendWindow, start: datetime, expires_at: datetime | None) -> None:
-    """Refuse a window in one zone that does not open while the campaign sends; others differ from number to number."""
-    end = expires_at or start + DEFAULT_LIFE
-    if first_opening(window, (), start=start, end=end) is None:
-        raise InvalidCampaign(
-            "window", f"{window} is never open before the messages expire, {at(end)}; give other days"
-        )
-
-
 def _refuse_unknown(wanted: Wanted) -> None:
     """Refuse what names no part: a misspelt ``budget`` would be a campaign without one."""
     for part in wanted:
@@ -143,6 +134,15 @@ def _refuse_unknown(wanted: Wanted) -> None:
             near = difflib.get_close_matches(part, Wanted.__annotations__, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Wanted.__annotations__)}"
             raise InvalidCampaign(part, f"is no part of a campaign; {hint}")
+
+
+def _check_opens(window: SendWindow, start: datetime, expires_at: datetime | None) -> None:
+    """Refuse a window in one zone that does not open while the campaign sends; others differ from number to number."""
+    end = expires_at or start + DEFAULT_LIFE
+    if first_opening(window, (), start=start, end=end) is None:
+        raise InvalidCampaign(
+            "window", f"{window} is never open before the messages expire, {at(end)}; give other days"
+        )
 
 
 def _refuse_gift_parts(wanted: Wanted) -> None:

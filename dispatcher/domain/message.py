@@ -18,13 +18,12 @@ from dispatcher.domain.identity import MessageId
 from dispatcher.domain.money import parse_amount, parse_currency
 from dispatcher.domain.recipient import Recipient, parse_recipient
 from dispatcher.domain.segments import MAX_PARTS, Segments, segments
-from dispatcher.domain.texts import composed
+from dispatcher.domain.texts import composed, with_newlines
 
 FARTHEST = timedelta(days=3653)
 """What is due or expires later than this is taken for a slip of the keyboard."""
 DEFAULT_LIFE = timedelta(hours=72)
 """How long a message waits at the most unless the caller says otherwise."""
-_LINE_END = re.compile(r"\r\n?")
 UNKEPT = re.compile("[\x00\ud800-\udfff]")
 """What no API takes and no database keeps: a NUL, half a surrogate pair."""
 
@@ -139,7 +138,7 @@ def check_message(
     content: list[str]
     match request:
         case Sms(body=text):
-            body = with_plain_line_ends(text)
+            body = with_newlines(text) if isinstance(text, str) else text
             check_body(body)
             channel, gift, content = Channel.SMS, None, [recipient, body]
         case Gift():
@@ -184,18 +183,6 @@ def fingerprint(channel: Channel, content: list[str]) -> str:
     return hashlib.sha256(json.dumps([channel.value, *content], ensure_ascii=True).encode()).hexdigest()
 
 
-def with_plain_line_ends(text: str) -> str:
-    """Return a text with LF as its only line end; every text of a message passes here before it is counted.
-
-    A form of a browser, a file of a spreadsheet and standard input have CR LF or CR, which costs SMS characters and
-    makes the same text another content.
-
-    >>> with_plain_line_ends("Hi\\r\\nAnn")
-    'Hi\\nAnn'
-    """
-    return _LINE_END.sub("\n", text) if isinstance(text, str) and "\r" in text else text
-
-
 def check_body(text: str) -> Segments:
     """Check the text of an SMS, and return what it costs.
 
@@ -221,7 +208,7 @@ def check_gift(request: Gift) -> GiftContent:
         raise InvalidMessage("sku", "is not 1 to 64 printable ASCII characters without spaces; see the catalogue")
     if not isinstance(request.note, str) or len(request.note) > 500:
         raise InvalidMessage("note", "is longer than 500 characters; shorten it")
-    note = with_plain_line_ends(request.note)
+    note = with_newlines(request.note)
     _check_text("note", note)
     currency = parse_currency(request.currency)
     return GiftContent(sku=request.sku, amount=parse_amount(request.amount, currency), currency=currency, note=note)

@@ -9,8 +9,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, tuple_
 
-from dispatcher.domain.message import UNKEPT, Channel, with_plain_line_ends
+from dispatcher.domain.message import UNKEPT, Channel
 from dispatcher.domain.recipient import Recipient
+from dispatcher.domain.texts import with_newlines
 from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.tables import SuppressionRow
 from dispatcher.ledger.upsert import insert_into
@@ -56,7 +57,7 @@ def record(connection: Connection, opt_outs: Sequence[OptOut], by: By) -> int:
 
 def _kept(reason: str | None) -> str | None:
     """Return a reason as the ledger keeps it, and as an export and an import leave it."""
-    return UNKEPT.sub("\N{REPLACEMENT CHARACTER}", with_plain_line_ends(reason or "")).strip() or None
+    return UNKEPT.sub("\N{REPLACEMENT CHARACTER}", with_newlines(reason or "")).strip() or None
 
 
 def remove(connection: Connection, channel: Channel, recipients: Sequence[str], by: By) -> int:

@@ -30,8 +30,9 @@ from dispatcher.domain.errors import (
     DispatcherError,
     InvalidCampaign,
 )
-from dispatcher.domain.message import Channel, with_plain_line_ends
+from dispatcher.domain.message import Channel
 from dispatcher.domain.state import CampaignState
+from dispatcher.domain.texts import with_newlines
 from dispatcher.ledger import Campaign
 from dispatcher.logs import get_logger
 from dispatcher.web import charts, forms, views
@@ -238,7 +239,7 @@ def _asked(request: Request, form: FormData) -> Asked:
     """Read what was typed, line ends as Python has them; an upload counts if we sealed it ourselves."""
     values = {}
     for name in _names():
-        text = with_plain_line_ends(str(form.get(name, ""))).replace("\x00", "")
+        text = with_newlines(str(form.get(name, ""))).replace("\x00", "")
         values[name] = text if name == "template" else text.strip()
     if values["channel"] == Channel.GIFT and request.state.person.role < Role.MONEY:
         raise HTTPException(403, "a gift is money: this is for the role money")

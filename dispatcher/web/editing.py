@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dispatcher.domain.errors import InvalidMessage, TransitionRefused
-from dispatcher.domain.message import Channel, with_plain_line_ends
+from dispatcher.domain.message import Channel
+from dispatcher.domain.texts import with_newlines
 from dispatcher.inspection import Changes
 from dispatcher.ledger import Message
 from dispatcher.ledger.operations import CONTENT_IS_GONE
@@ -57,7 +58,7 @@ def _typed(message: Message, form: FormData | None) -> dict[str, str]:
     """Return each part of the message, as it was typed or as it stands."""
     if form is not None:
         # A browser sends line ends as CR LF, whatever they were.
-        return {name: with_plain_line_ends(str(form.get(name, ""))) for name in _PARTS[message.channel]}
+        return {name: with_newlines(str(form.get(name, ""))) for name in _PARTS[message.channel]}
     source = message if message.gift is None else message.gift
     found = {name: str(getattr(source, name)) for name in _PARTS[message.channel] if name != "recipient"}
     return {"recipient": str(message.recipient), **found}
