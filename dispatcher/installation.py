@@ -27,7 +27,7 @@ class Extra:
 
 
 _METRICS = frozenset({"prometheus_client"})
-_WEB = _METRICS | {"argon2", "itsdangerous", "jinja2", "python_multipart", "starlette", "uvicorn"}
+_WEB = _METRICS | {"argon2", "itsdangerous", "jinja2", "markupsafe", "python_multipart", "starlette", "uvicorn"}
 _AIOHTTP = frozenset({"aiohttp"})
 EXTRAS = {
     extra.name: extra
