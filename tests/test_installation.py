@@ -111,13 +111,16 @@ def test_a_setting_names_the_extra_that_it_needs(installed: Installed) -> None:
     assert installation_step(installed, DISPATCHER_TRANSPORT="aiohttp") == ("fault", expected)
 
 
-@pytest.mark.parametrize("role", ["worker", "clock"])
-def test_what_kombu_needs_is_known_before_the_start(installed: Installed, role: str) -> None:
-    installed.remove("packaging")
-    assert (
-        installed.complaint(role, **SENDING)
-        == f"dispatcher {role} needs the package packaging: pip install 'packaging'"
-    )
+@pytest.mark.parametrize(
+    ("role", "missing", "requirement"), [("worker", "packaging", r"packaging\W\S+"), ("clock", "vine", "vine")]
+)
+def test_what_kombu_needs_is_known_before_the_start(
+    installed: Installed, role: str, missing: str, requirement: str
+) -> None:
+    """This project declares the package that kombu does not, and leaves the other to kombu."""
+    installed.remove(missing)
+    told = installed.complaint(role, **SENDING)
+    assert re.fullmatch(f"dispatcher {role} needs the package {missing}: pip install '{requirement}'", told), told
 
 
 @pytest.mark.parametrize(
@@ -200,7 +203,7 @@ def test_check_finds_what_a_worker_would_miss(installed: Installed) -> None:
     installed.remove("packaging")
     mark, found = installation_step(installed)
     assert mark == "fault"
-    assert "dispatcher worker needs the package packaging: pip install 'packaging'" in found
+    assert "dispatcher worker needs the package packaging: pip install 'packaging" in found
     health = json.loads(installed.run("check", "--json", "--without-api").stdout)
     assert "installation" not in [step["name"] for step in health["steps"]], "a health check stays cheap"
 

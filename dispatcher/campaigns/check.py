@@ -113,7 +113,7 @@ class Check:
                 )
             asked = self._gift(cells, recipient, text)
             note = composed(asked.note) if self.sending.normalize else asked.note
-            is_composed = is_composed or note != asked.note
+            changed = (note, text) != (asked.note, written)
             gift = check_gift(replace(asked, note=note))
         except InvalidMessage as wrong:
             return Invalid(line, hidden(number), reason_of(wrong), wrong.detail)
