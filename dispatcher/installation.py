@@ -27,8 +27,8 @@ class Extra:
 
 
 _METRICS = frozenset({"prometheus_client"})
-_WEB = _METRICS | {"argon2", "itsdangerous", "jinja2", "python_multipart", "starlette", "uvicorn"}
-_AIOHTTP = frozenset({"aiohttp"})
+_WEB = _METRICS | {"argon2", "itsdangerous", "jinja2", "markupsafe", "python_multipart", "starlette", "uvicorn"}
+_AIOHTTP = frozenset({"aiohttp", "yarl"})
 EXTRAS = {
     extra.name: extra
     for extra in (
