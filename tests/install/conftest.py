@@ -11,7 +11,7 @@ from redis import Redis
 from sqlalchemy import text
 
 from dispatcher.ledger import make_engine
-from dispatcher.sandbox import SandboxSettings, running_sandbox
+from dispatcher.sandbox import SandboxControl, SandboxSettings, running_sandbox
 from tests.deploy.image import Installed
 from tests.install.journey import Journey
 from tests.ledgers import Postgres
@@ -20,14 +20,20 @@ Begin = Callable[..., Journey]
 """Begin the journey of an installation: ``begin(installed, ledger_url=…, DISPATCHER_…=…)``."""
 
 
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxControl]:
+    """Return a sandbox; a journey counts what it adds to its journal."""
+    with running_sandbox(SandboxSettings()) as control:
+        yield control
+
+
 @pytest.fixture
-def begin(redis: Redis, valkey: str, tmp_path: Path) -> Iterator[Begin]:
+def begin(redis: Redis, valkey: str, sandbox: SandboxControl, tmp_path: Path) -> Iterator[Begin]:
     """Return what begins a journey: on SQLite unless another ledger is given; what it started is ended."""
     # As the documentation asks for: `dispatcher check` has nothing to warn of.
     redis.config_set("appendonly", "yes")
     redis.config_set("maxmemory-policy", "noeviction")
     with ExitStack() as stack:
-        sandbox = stack.enter_context(running_sandbox(SandboxSettings()))
 
         def started(installed: Installed, *, ledger_url: str = "", **settings: str) -> Journey:
             return stack.enter_context(

@@ -9,7 +9,7 @@ from tests.install import environments
 from tests.install.conftest import Begin
 from tests.install.journey import take
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # pip takes 10 s where nothing else runs
 
 
 @pytest.fixture(scope="module")
