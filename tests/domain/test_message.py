@@ -17,6 +17,7 @@ from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.message import Gift, Intake, NewMessage, Priority, Sms, check_message
 from dispatcher.domain.recipient import Recipient, parse_recipient
 from dispatcher.domain.segments import Encoding, segments
+from dispatcher.domain.texts import with_newlines
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 SMS: dict[str, Any] = {"recipient": "+61491570006", "body": "Your code is 123456"}
@@ -190,4 +191,4 @@ def test_every_text_is_sent_composed(text: str) -> None:
     with suppress(InvalidMessage):
         body = check(Sms, body=text).body
         assert body is not None
-        assert body == unicodedata.normalize("NFC", text)
+        assert body == unicodedata.normalize("NFC", with_newlines(text))
