@@ -1,10 +1,11 @@
-"""Fleet-wide limits of a channel: its rate, the pause after a 429 and the breaker.
+"""Fleet-wide limits of a channel: its rate, the pause after a 429, the breaker and suspicion.
 
-One hash, one set and one window per channel in Redis, changed only by the Lua scripts beside this file and only by
+One hash, two sets and one window per channel in Redis, changed only by the Lua scripts beside this file and only by
 Redis' clock; while Redis is away every process goes on with a safe share of the rate.
 """
 
 from dispatcher.limits.limiter import RedisLimiter
-from dispatcher.limits.tuning import Adaptation, Breaker, Fallback
+from dispatcher.limits.suspicion import LocalSuspicion
+from dispatcher.limits.tuning import Adaptation, Breaker, Fallback, Trials
 
-__all__ = ["Adaptation", "Breaker", "Fallback", "RedisLimiter"]
+__all__ = ["Adaptation", "Breaker", "Fallback", "LocalSuspicion", "RedisLimiter", "Trials"]
