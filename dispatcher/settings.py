@@ -14,12 +14,16 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dispatcher.domain.errors import SettingsError
+from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate, parse_rate
 from dispatcher.domain.retention import LONGEST_DAYS, Ages
 
 PREFIX = "DISPATCHER_"
 EMBEDDED_FILE = "embedded.env"
 """Where ``dispatcher up`` leaves the addresses of what it started, under HOME, for other terminals to find."""
+READ_TIMEOUTS = {Channel.SMS: 15, Channel.GIFT: 31}
+"""Seconds, unless set. A gift's exceeds the 29 s after which API Gateway answers 504: an answer settles it, silence
+leaves it in doubt."""
 
 
 def _default_home() -> Path:
@@ -59,7 +63,15 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts that may reach the API before dead.")
     connect_timeout: float = Field(default=3.05, gt=0, le=60, description="Seconds to connect, TLS included.")
-    read_timeout: float = Field(default=15, gt=0, le=120, description="Seconds to the end of the answer, in all.")
+    read_timeout: float | None = Field(
+        default=None, gt=0, le=120, description="Seconds to the end of the answer, for channels without their own."
+    )
+    sms_read_timeout: float | None = Field(
+        default=None, gt=0, le=120, description="The same for SMS; without either 15."
+    )
+    gift_read_timeout: float | None = Field(
+        default=None, gt=0, le=120, description="The same for gifts; without either 31: API Gateway answers within 29."
+    )
     lease_seconds: float = Field(
         default=60, gt=0, le=3600, description="Life of a claim; longer than the HTTP deadline."
     )
@@ -142,10 +154,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _agree(self) -> Settings:
         if self.lease_seconds < self.http_deadline.total_seconds() + 5:
+            channel, longest = max(self.read_timeouts.items(), key=lambda each: each[1])
             raise ValueError(
                 f"DISPATCHER_LEASE_SECONDS ({self.lease_seconds:g}) must be 5 s longer than the HTTP deadline, "
-                f"CONNECT_TIMEOUT + READ_TIMEOUT ({self.http_deadline.total_seconds():g}): else a message would be "
-                "given to another worker while its request is under way"
+                f"DISPATCHER_CONNECT_TIMEOUT + the read timeout of {channel.value} "
+                f"({self.connect_timeout:g} + {longest.total_seconds():g}): else a message would be given to another "
+                "worker while its request is under way; set it to at least "
+                f"{self.http_deadline.total_seconds() + 5:g}, or DISPATCHER_{channel.value.upper()}_READ_TIMEOUT lower"
             )
         try:
             Ages(redact_days=self.redact_after, remove_days=self.remove_after)
@@ -155,8 +170,17 @@ class Settings(BaseSettings):
 
     @property
     def http_deadline(self) -> timedelta:
-        """The longest that one call can take: connect and read together."""
-        return timedelta(seconds=self.connect_timeout + self.read_timeout)
+        """The longest that one call can take: connect and read together, on the channel with the longest."""
+        return timedelta(seconds=self.connect_timeout) + max(self.read_timeouts.values())
+
+    @property
+    def read_timeouts(self) -> dict[Channel, timedelta]:
+        """How long each channel waits for the end of an answer."""
+        own = {Channel.SMS: self.sms_read_timeout, Channel.GIFT: self.gift_read_timeout}
+        return {
+            channel: timedelta(seconds=own[channel] or self.read_timeout or default)
+            for channel, default in READ_TIMEOUTS.items()
+        }
 
     @property
     def ledger(self) -> str:

@@ -25,7 +25,7 @@ from dispatcher.engine import Pump, PumpShape, Settling, Spool, Tick
 from dispatcher.gateway import Endpoint, RequestsTransport, gift_endpoint, sms_endpoint
 from dispatcher.inspection import Desk, Pruning
 from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock, RetentionBooks, SqlLedger, make_engine
-from dispatcher.limits import RedisLimiter
+from dispatcher.limits import Breaker, RedisLimiter
 from dispatcher.meter import Meter, Unmeasured
 from dispatcher.oauth import Credentials, Mint, SharedTokenSource, TokenStore
 from dispatcher.ports import Transport
@@ -132,7 +132,10 @@ class Services:
         sms, gift = self.settings.rates
         configured = {Channel.SMS: sms, Channel.GIFT: gift}
         permits = {channel: rate.at_the_permit() for channel, rate in configured.items()}
-        return RedisLimiter(self.redis, permits, self.worker, self.clock, configured=configured)
+        # A probe may take as long as a call.
+        longest = max(Breaker().probe_timeout, self.settings.http_deadline + timedelta(seconds=5))
+        breaker = Breaker(probe_timeout=longest)
+        return RedisLimiter(self.redis, permits, self.worker, self.clock, configured=configured, breaker=breaker)
 
     @cached_property
     def tokens(self) -> SharedTokenSource:
@@ -163,7 +166,7 @@ class Services:
             endpoints=self.endpoints,
             capacity=settings.concurrency,
             connect_timeout=timedelta(seconds=settings.connect_timeout),
-            read_timeout=timedelta(seconds=settings.read_timeout),
+            read_timeout=settings.read_timeouts[Channel.SMS],
             clock=self.clock,
             proxy=settings.proxy.get_secret_value() or None,
             ca_bundle=settings.ca_bundle or None,
@@ -174,7 +177,11 @@ class Services:
     def endpoints(self) -> dict[Channel, Endpoint]:
         """How each channel is sent."""
         settings = self.settings
-        return {Channel.SMS: sms_endpoint(settings.sms_path), Channel.GIFT: gift_endpoint(settings.gift_path)}
+        timeouts = settings.read_timeouts
+        return {
+            Channel.SMS: sms_endpoint(settings.sms_path, read_timeout=timeouts[Channel.SMS]),
+            Channel.GIFT: gift_endpoint(settings.gift_path, read_timeout=timeouts[Channel.GIFT]),
+        }
 
     @property
     def scopes(self) -> dict[Channel, str]:

@@ -49,6 +49,7 @@ def run_for(house: House, seconds: float) -> None:
         house.clock.advance(timedelta(milliseconds=500))
 
 
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)  # 11,000 commits: the rule is the same on both
 def test_suspect_an_hour_of_one_time_codes_with_one_poisonous_text(house: House) -> None:
     """3,600 codes, one a second: none waits longer than 2 s, and the poisonous one is dead after three answers."""
     house.transport.answer = by_text()
