@@ -17,13 +17,14 @@ from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate, parse_rate
 from dispatcher.domain.retention import LONGEST_DAYS, Ages
+from dispatcher.domain.segments import MAX_PARTS
 
 PREFIX = "DISPATCHER_"
 EMBEDDED_FILE = "embedded.env"
 """Where ``dispatcher up`` leaves the addresses of what it started, under HOME, for other terminals to find."""
-READ_TIMEOUTS = {Channel.SMS: 15, Channel.GIFT: 31}
-"""Seconds, unless set. A gift's exceeds the 29 s after which API Gateway answers 504: an answer settles it, silence
-leaves it in doubt."""
+GATEWAY_LIMIT = timedelta(seconds=29)
+"""After this, API Gateway answers 504 by default. To wait longer is to have its answer rather than silence."""
+GIFT_READ_TIMEOUT = GATEWAY_LIMIT.total_seconds() + 2
 
 
 def _default_home() -> Path:
@@ -62,15 +63,21 @@ class Settings(BaseSettings):
         default="requests", description="HTTP client that sends; aiohttp needs the extra dispatcher[aiohttp]."
     )
     max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts that may reach the API before dead.")
+    sms_max_parts: int = Field(
+        default=MAX_PARTS, ge=1, le=10, description="SMS parts that a text may take; 2 are 306 characters of GSM-7."
+    )
     connect_timeout: float = Field(default=3.05, gt=0, le=60, description="Seconds to connect, TLS included.")
-    read_timeout: float | None = Field(
-        default=None, gt=0, le=120, description="Seconds to the end of the answer, for channels without their own."
+    read_timeout: float = Field(
+        default=15, gt=0, le=120, description="Seconds to the end of the answer, in all, on channels without their own."
     )
     sms_read_timeout: float | None = Field(
-        default=None, gt=0, le=120, description="The same for SMS; without either 15."
+        default=None, gt=0, le=120, description="The same for SMS; default DISPATCHER_READ_TIMEOUT."
     )
     gift_read_timeout: float | None = Field(
-        default=None, gt=0, le=120, description="The same for gifts; without either 31: API Gateway answers within 29."
+        default=None,
+        gt=0,
+        le=120,
+        description="The same for gifts; default DISPATCHER_READ_TIMEOUT if set, else 31: API Gateway's 29 and 2.",
     )
     lease_seconds: float = Field(
         default=60, gt=0, le=3600, description="Life of a claim; longer than the HTTP deadline."
@@ -176,10 +183,10 @@ class Settings(BaseSettings):
     @property
     def read_timeouts(self) -> dict[Channel, timedelta]:
         """How long each channel waits for the end of an answer."""
-        own = {Channel.SMS: self.sms_read_timeout, Channel.GIFT: self.gift_read_timeout}
+        gift = self.read_timeout if "read_timeout" in self.model_fields_set else GIFT_READ_TIMEOUT
         return {
-            channel: timedelta(seconds=own[channel] or self.read_timeout or default)
-            for channel, default in READ_TIMEOUTS.items()
+            Channel.SMS: timedelta(seconds=self.sms_read_timeout or self.read_timeout),
+            Channel.GIFT: timedelta(seconds=self.gift_read_timeout or gift),
         }
 
     @property

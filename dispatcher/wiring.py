@@ -92,6 +92,7 @@ class Services:
             rates={Channel.SMS: sms, Channel.GIFT: gift},
             max_attempts=self.settings.max_attempts,
             region=self.settings.region or None,
+            max_parts=self.settings.sms_max_parts,
             actor=actor,
         )
 
@@ -197,7 +198,10 @@ class Services:
     @property
     def intake(self) -> Intake:
         """What every message gets that its caller does not say."""
-        return Intake(max_attempts=self.settings.max_attempts, region=self.settings.region or None)
+        settings = self.settings
+        return Intake(
+            max_attempts=settings.max_attempts, region=settings.region or None, max_parts=settings.sms_max_parts
+        )
 
     def pump(self, stopping: Callable[[], bool] = lambda: False) -> Pump:
         """Build a pump for one slice."""
@@ -292,10 +296,14 @@ def require_api(settings: Settings) -> None:
     ]
     if missing:
         raise SettingsError(f"{', '.join(missing)}: not set; the API cannot be called without")
-    address = urlsplit(settings.api_base_url)
-    local = address.hostname in ("127.0.0.1", "localhost", "::1")
-    if address.scheme == "http" and not local and not settings.allow_http:
+    plain = settings.api_base_url.startswith("http://")
+    if plain and not is_local(settings.api_base_url) and not settings.allow_http:
         raise SettingsError(
             "DISPATCHER_API_BASE_URL: plain http:// would send the secret in clear; "
             "use https://, or set DISPATCHER_ALLOW_HTTP=true if you mean it"
         )
+
+
+def is_local(url: str) -> bool:
+    """Whether a URL is one of this machine."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -68,7 +68,7 @@ class Check:
             text = None if layout.text is None else layout.text.filled(cells)
             if terms.channel is Channel.SMS:
                 assert text is not None  # noqa: S101 - an SMS campaign has a template
-                counted = check_body(text)
+                counted = check_body(text, max_parts=terms.max_parts)
                 print_ = fingerprint(Channel.SMS, [recipient, text])
                 return Candidate(line, recipient, text, None, None, None, print_, zones, counted)
             gift = check_gift(self._gift(cells, recipient, text))

@@ -16,6 +16,7 @@ from dispatcher.domain.errors import InvalidCampaign, InvalidMessage
 from dispatcher.domain.message import FARTHEST, UNKEPT, Channel
 from dispatcher.domain.money import parse_amount, parse_currency
 from dispatcher.domain.rate import Rate, parse_rate
+from dispatcher.domain.segments import MAX_PARTS
 from dispatcher.domain.template import Template, field_name, parse_template
 from dispatcher.domain.window import SendWindow, parse_window
 
@@ -90,6 +91,8 @@ class Terms:
     region: str | None
     columns: Mapping[str, str]
     """Field by column, for columns whose name says something else."""
+    max_parts: int = MAX_PARTS
+    """SMS parts that a text may take."""
 
 
 class Wanted(TypedDict, total=False):

@@ -154,7 +154,7 @@ def decide(
 
     :param now: aware UTC; the moment from which a wait counts.
     :param roll: random in [0, 1), for the jitter.
-    :param blame: to what a configuration answer is attributed; by itself a 401 to the token, any other to the message.
+    :param blame: to what a configuration answer is attributed; by itself a 401 to the token, another to nothing yet.
     """
     rule = policy.rule(outcome)
     if outcome.kind is OutcomeKind.UNAUTHORIZED and blame is not None:
@@ -184,7 +184,7 @@ def decide(
         case Next.REQUEUE:
             return settled(State.QUEUED, *_requeue(outcome, now))
         case Next.SET_BACK:
-            return settled(*_set_back(policy, message, outcome, blame or Blame.MESSAGE, now=now, roll=roll))
+            return settled(*_set_back(policy, message, outcome, blame or Blame.UNCLEAR, now=now, roll=roll))
         case Next.RETRY_IN_DOUBT if message.doubtful_sends >= policy.max_duplicates or spent >= message.max_attempts:
             return settled(State.IN_DOUBT, f"may have been carried out ({_named(outcome)}) and was tried often enough")
         case Next.RETRY if spent >= message.max_attempts:
@@ -201,7 +201,7 @@ def decide(
 
 
 def _first_guess(rule: Rule) -> Blame:
-    return Blame.TOKEN if rule.effect is Effect.RENEW_TOKEN else Blame.MESSAGE
+    return Blame.TOKEN if rule.effect is Effect.RENEW_TOKEN else Blame.UNCLEAR
 
 
 def _requeue(outcome: Outcome, now: datetime) -> tuple[str, datetime]:

@@ -15,7 +15,9 @@ def gift_endpoint(path: str, *, read_timeout: timedelta | None = None) -> Endpoi
 
     :param path: under the base URL, e.g. ``/gifting/send``.
     """
-    return Endpoint(path=path, scope="gifting:send", max_idle=timedelta(seconds=2), body=gift_body, read_timeout=read_timeout)
+    return Endpoint(
+        path=path, scope="gifting:send", max_idle=timedelta(seconds=2), body=gift_body, read_timeout=read_timeout
+    )
 
 
 def gift_body(message: Claimed) -> bytes:

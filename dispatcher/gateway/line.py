@@ -51,9 +51,7 @@ class Line:
         Looking a name up cannot be interrupted, so the system's resolver may take longer (resolv.conf's ``timeout`` and
         ``attempts`` bound it); nothing is sent after that.
         """
-        self._wire.begin(
-            max_idle=request.max_idle, read_timeout=request.read_timeout, leave_within=leave_within
-        )
+        self._wire.begin(max_idle=request.max_idle, read_timeout=request.read_timeout, leave_within=leave_within)
         connect, read = self._timeout
         if request.read_timeout is not None:
             read = request.read_timeout.total_seconds()

@@ -157,3 +157,13 @@ def test_no_input_crashes_the_check(number: str, currency: str) -> None:
 def test_priority_is_the_callers_or_the_default() -> None:
     assert check(Sms).priority is Priority.TRANSACTIONAL
     assert check(Sms, priority="bulk").priority is Priority.BULK
+
+
+@pytest.mark.parametrize(("length", "fits"), [(306, True), (307, False)])
+def test_a_text_may_take_as_many_parts_as_the_provider_does(length: int, fits: bool) -> None:
+    request, intake = Sms(recipient="+61491570006", body="x" * length), Intake(max_parts=2)
+    if fits:
+        assert check_message(request, id=UUID(int=1), now=NOW, intake=intake).body == request.body
+        return
+    with pytest.raises(InvalidMessage, match="takes 3 SMS parts in GSM-7; shorten it to 2 or fewer"):
+        check_message(request, id=UUID(int=1), now=NOW, intake=intake)
