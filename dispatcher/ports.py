@@ -174,6 +174,8 @@ class TokenState:
     """How long nobody asks for a token after failed mints; zero if not cooling."""
     problem: str | None
     """Why minting failed last, in words."""
+    oddities: tuple[str, ...] = ()
+    """What was against RFC 6749 in the answer that brought the token, though clear all the same."""
 
 
 class TokenSource(Protocol):

@@ -202,7 +202,7 @@ class Settings(BaseSettings):
     @property
     def scope_set(self) -> frozenset[str]:
         """The scopes to ask for."""
-        return frozenset(self.scopes.split())
+        return frozenset(self.scopes.replace(",", " ").split())
 
 
 def load_settings(**overrides: Any) -> Settings:

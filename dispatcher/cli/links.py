@@ -169,8 +169,21 @@ def _token(walk: Walk) -> str:
         raise Trouble(str(missing), "set DISPATCHER_SCOPES to what the provider grants you") from None
     except TokenUnavailable as trouble:
         raise Trouble(trouble.reason, f"it is asked for again in {in_words(trouble.retry_after)}") from None
+    oddities = _oddities(walk)
     how = "shared by the fleet" if walk.token.generation == shared else "just fetched"
-    return f"generation {walk.token.generation}, {how}; granted {' '.join(sorted(walk.token.scopes)) or 'nothing'}"
+    found = f"generation {walk.token.generation}, {how}; granted {' '.join(sorted(walk.token.scopes)) or 'nothing'}"
+    if oddities:
+        raise warning(
+            f"{found}. The API's answer is against RFC 6749: {'; '.join(oddities)}", "tell the provider; it works so"
+        )
+    return found
+
+
+def _oddities(walk: Walk) -> tuple[str, ...]:
+    try:
+        return walk.services.tokens.state().oddities
+    except BrokerUnavailable:
+        return ()
 
 
 def _any_token(walk: Walk) -> Token:

@@ -34,13 +34,19 @@ def channel_report(
         call.outcome.retry_after or SHORT_PAUSE for call in calls if call.outcome.kind is OutcomeKind.THROTTLED
     ]
     accepted = [place for place, call in enumerate(calls) if call.outcome.kind is OutcomeKind.ACCEPTED]
-    after = calls[accepted[-1] + 1 :] if accepted else calls
+    last, good = accepted[-1] if accepted else -1, {calls[place].token_generation for place in accepted}
     return ChannelReport(
         healthy=effects[Effect.HEALTHY],
         sick=effects[Effect.SICK],
         throttled=max(throttled, default=None),
         accepted=len(accepted),
-        witnesses=tuple(_witness(call, alone) for call in after if is_configuration_answer(call)),
+        witnesses=tuple(
+            _witness(call, alone)
+            for place, call in enumerate(calls)
+            # One that came before is none, unless its token was another.
+            if is_configuration_answer(call)
+            and (place > last or (_renewable(call) and call.token_generation not in good))
+        ),
     )
 
 
@@ -68,18 +74,20 @@ def is_configuration_answer(call: Sent) -> bool:
 
 
 def _witness(call: Sent, alone: Collection[MessageId]) -> Witness:
-    outcome, message = call.outcome, call.message
-    renewable = outcome.http_status == HTTPStatus.FORBIDDEN and message.refused_generation in (
-        None,
-        call.token_generation,
-    )
+    message = call.message
     return Witness(
         message=message.id,
-        answer=outcome.in_words,
-        generation=call.token_generation if renewable else None,
+        answer=call.outcome.in_words,
+        generation=call.token_generation if _renewable(call) else None,
         alone=message.id in alone,
         campaign=message.campaign_id,
     )
+
+
+def _renewable(call: Sent) -> bool:
+    """Whether a newer token may help: an authorizer answers a dead one with 403, and caches its verdict."""
+    refused = call.message.refused_generation
+    return call.outcome.http_status == HTTPStatus.FORBIDDEN and refused in (None, call.token_generation)
 
 
 def _fresh_token_refused(call: Sent) -> bool:

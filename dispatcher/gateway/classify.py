@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from dispatcher.domain.outcome import REQUEST_IDS, Outcome, OutcomeKind
+from dispatcher.domain.retry_after import parse_retry_after
 from dispatcher.gateway.redact import NOTHING_PRIVATE, Private, readable, redact, tells_whole
-from dispatcher.gateway.retry_after import parse_retry_after
 
 RESPONSE_CAP = 4096
 """Bytes of an answer that are kept."""

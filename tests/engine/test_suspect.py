@@ -11,19 +11,21 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, insert, select
 
-from dispatcher.domain.attempt import Claimed
+from dispatcher.domain.attempt import Claimed, Sent
 from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.domain.outcome import Outcome, OutcomeKind
+from dispatcher.domain.policy import SMS_POLICY
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.domain.suspicion import Suspicion
+from dispatcher.engine.suspects import channel_report
 from dispatcher.ledger import By
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.tables import CampaignRow, MessageRow
 from dispatcher.ports import ChannelReport, Permits
 from dispatcher.testing import ACCEPTED, MINTED
 from tests.engine.conftest import House
-from tests.making import gift, new_id, outcome, row, sms
+from tests.making import gift, new_id, outcome, row, sms, wish
 
 FORBIDDEN = outcome(OutcomeKind.MISCONFIGURED, http_status=403, error="Forbidden")
 UNKNOWN = outcome(OutcomeKind.MISCONFIGURED, http_status=404, error="not_found")
@@ -147,6 +149,28 @@ def test_suspect_a_batch_in_flight_on_a_dead_token_that_is_answered_403_is_sent_
     assert set(house.states(*messages)) == {State.ACCEPTED}
     assert set(refused) == {MINTED, MINTED + 1}, "renewed once"
     assert paused(house) == []
+
+
+def test_suspect_a_late_403_of_the_old_token_is_not_the_messages_fault(house: House) -> None:
+    """It lands in one batch with a message that was accepted with the new token."""
+    late, fine = (replace(claimed(house), refused_generation=None) for _ in range(2))
+    calls = [sent(late, FORBIDDEN, generation=MINTED), sent(fine, ACCEPTED, generation=MINTED + 1)]
+    report = channel_report(calls, SMS_POLICY)
+    assert [(each.message, each.generation) for each in report.witnesses] == [(late.id, MINTED)]
+    same = [sent(late, FORBIDDEN, generation=MINTED), sent(fine, ACCEPTED, generation=MINTED)]
+    assert channel_report(same, SMS_POLICY).witnesses == (), "the token works for others"
+
+
+def claimed(house: House) -> Claimed:
+    house.enqueue(sms(house.clock.now()))
+    return house.ledger.claim(wish(house.clock.now(), count=1)).messages[0]
+
+
+def sent(message: Claimed, what: Outcome, *, generation: int) -> Sent:
+    at = message.lease_expires_at - timedelta(seconds=60)
+    return Sent(
+        message=message, outcome=what, started_at=at, latency=timedelta(milliseconds=40), token_generation=generation
+    )
 
 
 def test_suspect_poison_goes_behind_the_others_and_is_tried_in_no_tight_loop(house: House) -> None:
