@@ -58,6 +58,6 @@ def call_canary(transport: Transport, tokens: TokenSource, token: Token, *, scop
     except TokenUnavailable as trouble:
         return outcome or Outcome(kind=OutcomeKind.NOT_SENT, error=str(trouble))
     except Exception as error:  # an outcome must come, for the pump waits for it
-        log.exception("canary_failed")
+        log.exception("canary_broken")
         return Outcome(kind=OutcomeKind.NOT_SENT, error=type(error).__name__)
     return outcome

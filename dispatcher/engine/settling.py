@@ -158,7 +158,7 @@ class Settling:
         until = now + self.configuration_pause
         try:
             if self.ledger.pause_campaign(campaign, reason=reason, until=until, now=now):
-                log.error("campaign_paused", campaign=str(campaign), reason=reason)
+                log.warning("campaign_paused", campaign=str(campaign), reason=reason)
         except LedgerUnavailable as away:
             log.warning("pause_failed", campaign=str(campaign), reason=str(away))
             self.meter.ledger_failed(LedgerCall.PAUSE)
