@@ -16,6 +16,8 @@ class Hold(StrEnum):
     RATE = "rate"
     THROTTLED = "throttled"
     BREAKER = "breaker"
+    SUSPECT = "suspect"
+    """One message at a time, and it is under way."""
     TOKEN = "token"  # noqa: S105 - a reason, not a secret
     CAMPAIGN = "campaign"
     """Only campaigns have something due, and their own rate holds it back."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
+from uuid import UUID
 
 from dispatcher.domain.attempt import Claimed, Sent, Settlement
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome
+from dispatcher.domain.suspicion import Blame, Suspicion
 
 
 class Clock(Protocol):
@@ -45,9 +47,38 @@ class Permits:
     wait: timedelta = timedelta(0)
     """When ``count`` is zero: after which time asking again makes sense."""
     reason: str | None = None
-    """When ``count`` is zero: ``rate``, ``throttled`` (429) or ``breaker``."""
+    """When ``count`` is zero: ``rate``, ``throttled`` (429), ``breaker`` or ``suspect``."""
     probe: bool = False
     """The breaker is half open: this single permit is to find out whether the API is back."""
+    trial: bool = False
+    """The channel is suspect: this single permit is for a message that shows whether others get through."""
+    canary: bool = False
+    """The channel is suspect: this permit is for the API's test call, which has not been made yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """A message that drew a configuration answer."""
+
+    message: MessageId
+    answer: str
+    """In words, such as ``403 insufficient_scope``."""
+    generation: int | None = None
+    """The token's, if a newer token may help and the message was not refused with another one before."""
+    alone: bool = False
+    """It was sent while the channel was suspect, with no other message in flight."""
+    campaign: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the fleet knows about a channel after a report."""
+
+    suspicion: Suspicion = Suspicion()
+    guesses: Mapping[MessageId, Blame] = field(default_factory=dict)
+    """What each witness's answer is attributed to as long as the suspicion does not hold."""
+    cleared: bool = False
+    """This report ended a suspicion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +91,12 @@ class ChannelReport:
     """Outcomes that feed the breaker."""
     throttled: timedelta | None = None
     """The longest Retry-After among the 429s of the batch, if there were any."""
+    accepted: int = 0
+    """Messages that the API accepted: they clear the channel of suspicion."""
+    witnesses: tuple[Witness, ...] = ()
+    """Configuration answers after the last accepted message of the batch."""
+    canary: str | None = None
+    """What the API's test call came to, in the words of ``Witness.answer``; empty if it worked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +113,11 @@ class LimitState:
     """``closed``, ``open`` or ``half_open``."""
     breaker_wait: timedelta
     """How long until the open breaker lets a probe through."""
+    suspicion: Suspicion = Suspicion()
+    suspect_since: datetime | None = None
+    """When the first of the messages that cast suspicion drew its answer; None if the channel is not suspect."""
+    suspect_answer: str | None = None
+    """What they were answered, in words."""
 
 
 class Limiter(Protocol):
@@ -89,8 +131,8 @@ class Limiter(Protocol):
         """Return permits for which there was nothing to send."""
         ...
 
-    def report(self, channel: Channel, report: ChannelReport) -> None:
-        """Tell what a batch of answers says: feeds the breaker and adapts the rate."""
+    def report(self, channel: Channel, report: ChannelReport) -> Standing:
+        """Report what a batch of answers says: feeds the breaker, adapts the rate, casts or clears suspicion."""
         ...
 
     def state(self, channel: Channel) -> LimitState:
@@ -101,7 +143,7 @@ class Limiter(Protocol):
         ...
 
     def clear(self, channel: Channel) -> None:
-        """Lift a 429 pause, close the breaker and restore the configured rate.
+        """Lift a 429 pause, close the breaker, drop a suspicion and restore the configured rate.
 
         :raises BrokerUnavailable: Redis cannot be reached.
         """
@@ -132,6 +174,8 @@ class TokenState:
     """How long nobody asks for a token after failed mints; zero if not cooling."""
     problem: str | None
     """Why minting failed last, in words."""
+    oddities: tuple[str, ...] = ()
+    """What was against RFC 6749 in the answer that brought the token, though clear all the same."""
 
 
 class TokenSource(Protocol):
@@ -195,6 +239,8 @@ class ClaimRequest:
     worker: str
     now: datetime
     lease: timedelta
+    troubled_last: bool = False
+    """Messages whose last answer was 401, 403 and the like only if no other is due: the channel is suspect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,4 +323,8 @@ class Ledger(Protocol):
 
     def pause(self, channel: Channel, *, by: str, reason: str, until: datetime | None, now: datetime) -> None:
         """Stop a channel at the next claim, everywhere. An operator's pause is never shortened by another."""
+        ...
+
+    def pause_campaign(self, campaign: UUID, *, reason: str, until: datetime, now: datetime) -> bool:
+        """Pause a running campaign until a moment; returns whether this call did."""
         ...

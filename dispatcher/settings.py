@@ -14,12 +14,17 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dispatcher.domain.errors import SettingsError
+from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate, parse_rate
 from dispatcher.domain.retention import LONGEST_DAYS, Ages
+from dispatcher.domain.segments import MAX_PARTS
 
 PREFIX = "DISPATCHER_"
 EMBEDDED_FILE = "embedded.env"
 """Where ``dispatcher up`` leaves the addresses of what it started, under HOME, for other terminals to find."""
+GATEWAY_LIMIT = timedelta(seconds=29)
+"""After this, API Gateway answers 504 by default. To wait longer is to have its answer rather than silence."""
+GIFT_READ_TIMEOUT = GATEWAY_LIMIT.total_seconds() + 2
 
 
 def default_home() -> Path:
@@ -71,8 +76,22 @@ class Settings(BaseSettings):
         default="requests", description="HTTP client that sends; aiohttp needs the extra dispatcher[aiohttp]."
     )
     max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts that may reach the API before dead.")
+    sms_max_parts: int = Field(
+        default=MAX_PARTS, ge=1, le=10, description="SMS parts that a text may take; 2 are 306 characters of GSM-7."
+    )
     connect_timeout: float = Field(default=3.05, gt=0, le=60, description="Seconds to connect, TLS included.")
-    read_timeout: float = Field(default=15, gt=0, le=120, description="Seconds to the end of the answer, in all.")
+    read_timeout: float = Field(
+        default=15, gt=0, le=120, description="Seconds to the end of the answer, in all, on channels without their own."
+    )
+    sms_read_timeout: float | None = Field(
+        default=None, gt=0, le=120, description="The same for SMS; default DISPATCHER_READ_TIMEOUT."
+    )
+    gift_read_timeout: float | None = Field(
+        default=None,
+        gt=0,
+        le=120,
+        description="The same for gifts; default DISPATCHER_READ_TIMEOUT if set, else 31: API Gateway's 29 and 2.",
+    )
     lease_seconds: float = Field(
         default=60, gt=0, le=3600, description="Life of a claim; longer than the HTTP deadline."
     )
@@ -163,10 +182,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _agree(self) -> Settings:
         if self.lease_seconds < self.http_deadline.total_seconds() + 5:
+            channel, longest = max(self.read_timeouts.items(), key=lambda each: each[1])
             raise ValueError(
                 f"DISPATCHER_LEASE_SECONDS ({self.lease_seconds:g}) must be 5 s longer than the HTTP deadline, "
-                f"CONNECT_TIMEOUT + READ_TIMEOUT ({self.http_deadline.total_seconds():g}): else a message would be "
-                "given to another worker while its request is under way"
+                f"DISPATCHER_CONNECT_TIMEOUT + the read timeout of {channel.value} "
+                f"({self.connect_timeout:g} + {longest.total_seconds():g}): else a message would be given to another "
+                "worker while its request is under way; set it to at least "
+                f"{self.http_deadline.total_seconds() + 5:g}, or DISPATCHER_{channel.value.upper()}_READ_TIMEOUT lower"
             )
         try:
             Ages(redact_days=self.redact_after, remove_days=self.remove_after)
@@ -176,8 +198,17 @@ class Settings(BaseSettings):
 
     @property
     def http_deadline(self) -> timedelta:
-        """The longest that one call can take: connect and read together."""
-        return timedelta(seconds=self.connect_timeout + self.read_timeout)
+        """The longest that one call can take: connect and read together, on the channel with the longest."""
+        return timedelta(seconds=self.connect_timeout) + max(self.read_timeouts.values())
+
+    @property
+    def read_timeouts(self) -> dict[Channel, timedelta]:
+        """How long each channel waits for the end of an answer."""
+        gift = self.read_timeout if "read_timeout" in self.model_fields_set else GIFT_READ_TIMEOUT
+        return {
+            Channel.SMS: timedelta(seconds=self.sms_read_timeout or self.read_timeout),
+            Channel.GIFT: timedelta(seconds=self.gift_read_timeout or gift),
+        }
 
     @property
     def ledger(self) -> str:
@@ -192,7 +223,7 @@ class Settings(BaseSettings):
     @property
     def scope_set(self) -> frozenset[str]:
         """The scopes to ask for."""
-        return frozenset(self.scopes.split())
+        return frozenset(self.scopes.replace(",", " ").split())
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from dispatcher.domain.attempt import Claimed, Sent
@@ -16,7 +16,8 @@ from dispatcher.domain.errors import ScopeMissing
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome, OutcomeKind
-from dispatcher.ports import ChannelReport, LimitState, Permits, Token, TokenState
+from dispatcher.limits import LocalSuspicion
+from dispatcher.ports import ChannelReport, LimitState, Permits, Standing, Token, TokenState
 
 ACCEPTED = Outcome(kind=OutcomeKind.ACCEPTED, http_status=200, provider_id="provider-1")
 
@@ -75,21 +76,43 @@ class OpenLimiter:
     granted: Counter[Channel] = field(default_factory=Counter)
     returned: Counter[Channel] = field(default_factory=Counter)
     reports: list[tuple[Channel, ChannelReport]] = field(default_factory=list)
+    suspicions: dict[Channel, LocalSuspicion] = field(default_factory=dict)
+    _canary_made: set[Channel] = field(default_factory=set)
 
     def reserve(self, channel: Channel, want: int) -> Permits:
         """Grant ``want`` permits, or what the channel is held at."""
-        permits = self.held.get(channel, Permits(count=want))
-        permits = permits if permits.count <= want else Permits(count=want, probe=permits.probe)
+        permits = self.held.get(channel) or self._by_suspicion(channel, want)
+        permits = permits if permits.count <= want else replace(permits, count=want)
         self.granted[channel] += permits.count
         return permits
 
     def give_back(self, channel: Channel, count: int) -> None:
         """Count what came back."""
         self.returned[channel] += count
+        self._suspicion(channel).free()
 
-    def report(self, channel: Channel, report: ChannelReport) -> None:
-        """Remember a report."""
+    def report(self, channel: Channel, report: ChannelReport) -> Standing:
+        """Remember a report and return where the channel stands, by the rule of the real limiter."""
         self.reports.append((channel, report))
+        standing = self._suspicion(channel).report(report, now=0.0)
+        if standing.cleared:
+            self._canary_made.discard(channel)
+        return standing
+
+    def _suspicion(self, channel: Channel) -> LocalSuspicion:
+        return self.suspicions.setdefault(channel, LocalSuspicion())
+
+    def _by_suspicion(self, channel: Channel, want: int) -> Permits:
+        """Grant a suspect channel the API's test call once, then one message at a time."""
+        suspicion = self._suspicion(channel)
+        if not suspicion.one_at_a_time:
+            return Permits(count=want)
+        if suspicion.suspicion.witnesses and channel not in self._canary_made:
+            self._canary_made.add(channel)
+            return Permits(count=1, canary=True)
+        if not suspicion.may_try(now=0.0):
+            return Permits(count=0, wait=timedelta(milliseconds=250), reason="suspect")
+        return Permits(count=1, trial=True)
 
     def state(self, channel: Channel) -> LimitState:
         """Describe a channel without limits."""
@@ -99,11 +122,14 @@ class OpenLimiter:
             blocked_for=timedelta(0),
             breaker="closed",
             breaker_wait=timedelta(0),
+            suspicion=self._suspicion(channel).suspicion,
         )
 
     def clear(self, channel: Channel) -> None:
-        """Let a held channel go."""
+        """Let a held channel go and drop a suspicion."""
         self.held.pop(channel, None)
+        self._suspicion(channel).clear()
+        self._canary_made.discard(channel)
 
 
 @dataclass(slots=True)

@@ -117,6 +117,7 @@ class Services:
             max_attempts=self.settings.max_attempts,
             region=self.settings.region or None,
             normalize=self.settings.normalize_text,
+            max_parts=self.settings.sms_max_parts,
             actor=actor,
         )
 
@@ -164,12 +165,15 @@ class Services:
     @cached_property
     def limiter(self) -> RedisLimiter:
         """Fleet-wide permits."""
-        from dispatcher.limits import RedisLimiter
+        from dispatcher.limits import Breaker, RedisLimiter
 
         sms, gift = self.settings.rates
         configured = {Channel.SMS: sms, Channel.GIFT: gift}
         permits = {channel: rate.at_the_permit() for channel, rate in configured.items()}
-        return RedisLimiter(self.redis, permits, self.worker, self.clock, configured=configured)
+        # A probe may take as long as a call.
+        longest = max(Breaker().probe_timeout, self.settings.http_deadline + timedelta(seconds=5))
+        breaker = Breaker(probe_timeout=longest)
+        return RedisLimiter(self.redis, permits, self.worker, self.clock, configured=configured, breaker=breaker)
 
     @cached_property
     def tokens(self) -> SharedTokenSource:
@@ -202,7 +206,7 @@ class Services:
             endpoints=self.endpoints,
             capacity=settings.concurrency,
             connect_timeout=timedelta(seconds=settings.connect_timeout),
-            read_timeout=timedelta(seconds=settings.read_timeout),
+            read_timeout=settings.read_timeouts[Channel.SMS],
             clock=self.clock,
             proxy=settings.proxy.get_secret_value() or None,
             ca_bundle=settings.ca_bundle or None,
@@ -215,7 +219,11 @@ class Services:
         from dispatcher.gateway import gift_endpoint, sms_endpoint
 
         settings = self.settings
-        return {Channel.SMS: sms_endpoint(settings.sms_path), Channel.GIFT: gift_endpoint(settings.gift_path)}
+        timeouts = settings.read_timeouts
+        return {
+            Channel.SMS: sms_endpoint(settings.sms_path, read_timeout=timeouts[Channel.SMS]),
+            Channel.GIFT: gift_endpoint(settings.gift_path, read_timeout=timeouts[Channel.GIFT]),
+        }
 
     @property
     def scopes(self) -> dict[Channel, str]:
@@ -237,6 +245,7 @@ class Services:
             max_attempts=self.settings.max_attempts,
             region=self.settings.region or None,
             normalize=self.settings.normalize_text,
+            max_parts=self.settings.sms_max_parts,
         )
 
     def pump(self, stopping: Callable[[], bool] = lambda: False) -> Pump:
@@ -334,10 +343,14 @@ def require_api(settings: Settings) -> None:
     ]
     if missing:
         raise SettingsError(f"{', '.join(missing)}: not set; the API cannot be called without")
-    address = urlsplit(settings.api_base_url)
-    local = address.hostname in ("127.0.0.1", "localhost", "::1")
-    if address.scheme == "http" and not local and not settings.allow_http:
+    plain = settings.api_base_url.startswith("http://")
+    if plain and not is_local(settings.api_base_url) and not settings.allow_http:
         raise SettingsError(
             "DISPATCHER_API_BASE_URL: plain http:// would send the secret in clear; "
             "use https://, or set DISPATCHER_ALLOW_HTTP=true if you mean it"
         )
+
+
+def is_local(url: str) -> bool:
+    """Whether a URL is one of this machine."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

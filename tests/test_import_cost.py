@@ -39,13 +39,8 @@ def first(dispatcher, number):
     start.wait()
     if number % 2:
         return dispatcher.send_sms("+61491570006", f"Your code is {number}").id
-<<<<<<< HEAD
-    (receipt,) = dispatcher.send_many([Sms(recipient="+61491570006", body=f"Your code is {number}")])
-    return dispatcher.message(receipt.id).id
-=======
     messages = [Sms(recipient="+61491570006", body=f"Your code is {number}")]
     return dispatcher.message(dispatcher.send_many(messages)[0].id).id
->>>>>>> imports
 
 with Dispatcher.from_env() as dispatcher, ThreadPoolExecutor(16) as pool:
     assert len(set(pool.map(lambda number: first(dispatcher, number), range(16)))) == 16

@@ -136,3 +136,33 @@ def test_a_user_without_a_home_is_asked_for_one(monkeypatch: pytest.MonkeyPatch,
 
 def _no_such_user(uid: int) -> None:
     raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+
+@pytest.mark.parametrize(
+    ("given", "sms", "gift"),
+    [
+        ({}, 15, 31),
+        ({"READ_TIMEOUT": "20"}, 20, 20),
+        ({"GIFT_READ_TIMEOUT": "35"}, 15, 35),
+        ({"SMS_READ_TIMEOUT": "5", "READ_TIMEOUT": "20"}, 5, 20),
+        ({"READ_TIMEOUT": "2", "GIFT_READ_TIMEOUT": "40"}, 2, 40),
+    ],
+)
+def test_each_channel_has_its_read_timeout(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], sms: float, gift: float
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"DISPATCHER_{name}", value)
+    settings = load_settings()
+    assert {channel.value: wait.total_seconds() for channel, wait in settings.read_timeouts.items()} == {
+        "sms": sms,
+        "gift": gift,
+    }
+    assert settings.lease_seconds > settings.http_deadline.total_seconds() + 5
+
+
+def test_a_lease_that_is_too_short_names_the_channel_whose_answers_take_longest() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(gift_read_timeout=55)
+    assert "read timeout of gift (3.05 + 55)" in str(caught.value)
+    assert "DISPATCHER_GIFT_READ_TIMEOUT lower" in str(caught.value)

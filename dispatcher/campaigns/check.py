@@ -105,7 +105,7 @@ class Check:
             told = self._placeholders(cells)
             if terms.channel is Channel.SMS:
                 assert text is not None  # noqa: S101 - an SMS campaign has a template
-                counted = check_body(text)
+                counted = check_body(text, max_parts=terms.max_parts)
                 print_ = fingerprint(Channel.SMS, [recipient, text])
                 row = Candidate(line, recipient, text, None, None, None, print_, zones, counted, form)
                 return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Unpack
 from uuid import UUID
@@ -23,6 +23,7 @@ from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import DEFAULT_LIFE as MESSAGE_LIFE
 from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate
+from dispatcher.domain.segments import MAX_PARTS
 from dispatcher.domain.state import CampaignState
 from dispatcher.domain.window import parse_window
 from dispatcher.domain.words import at as written
@@ -63,6 +64,8 @@ class Campaigns:
     max_attempts: int
     region: str | None
     actor: str
+    max_parts: int = MAX_PARTS
+    """SMS parts that a text may take."""
     normalize: bool = True
     """Whether texts are put into Unicode's composed form."""
 
@@ -220,7 +223,8 @@ class Campaigns:
             return False
 
     def _terms(self, name: str, wanted: Wanted) -> Terms:
-        return check_campaign(name, wanted, now=self.clock.now(), region=self.region)
+        terms = check_campaign(name, wanted, now=self.clock.now(), region=self.region)
+        return replace(terms, max_parts=self.max_parts)
 
     def _make(self, source: Source, terms: Terms) -> tuple[Campaign, bool]:
         lay_out(source.columns, terms)  # before the campaign is made: a missing column makes none

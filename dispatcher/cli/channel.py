@@ -58,8 +58,8 @@ def pause(
 def resume(channel: _Which, reason: Why = None, as_json: AsJson = False) -> None:
     """Open a channel again.
 
-    Lifts its pause and a 429's wait, closes its breaker, restores its configured rate, and asks for a token again at
-    once if the API had refused one.
+    Lifts its pause and a 429's wait, closes its breaker, drops a suspicion, restores its configured rate, and asks for
+    a token again at once if the API had refused one.
     """
     from dispatcher.cli import screen
 

@@ -17,8 +17,8 @@ from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.engine import Spool
 from dispatcher.ledger import HEAD, current, wal_is_safe
 from dispatcher.ports import Token
-from dispatcher.settings import load_settings
-from dispatcher.wiring import Services, require_api
+from dispatcher.settings import GATEWAY_LIMIT, GIFT_READ_TIMEOUT, load_settings
+from dispatcher.wiring import Services, is_local, require_api
 
 _SKEW = timedelta(seconds=1)
 _OLDEST_POSTGRESQL = (15,)
@@ -60,8 +60,15 @@ def _api(walk: Walk) -> str:
 
 
 def _lease(walk: Walk) -> str:
-    lease, deadline = walk.services.settings.lease_seconds, walk.services.settings.http_deadline
-    return f"a lease ({lease:g} s) outlives the longest call ({deadline.total_seconds():g} s)"
+    settings = walk.services.settings
+    lease, gift = settings.lease_seconds, settings.read_timeouts[Channel.GIFT]
+    if gift <= GATEWAY_LIMIT and not is_local(settings.api_base_url):
+        raise warning(
+            f"a gift's answer is awaited for {gift.total_seconds():g} s; API Gateway may take "
+            f"{GATEWAY_LIMIT.total_seconds():g} s to answer, and a gift without its answer is in doubt",
+            f"set DISPATCHER_GIFT_READ_TIMEOUT to {GIFT_READ_TIMEOUT:g}",
+        )
+    return f"a lease ({lease:g} s) outlives the longest call ({settings.http_deadline.total_seconds():g} s)"
 
 
 def _ledger(walk: Walk) -> str:
@@ -171,8 +178,21 @@ def _token(walk: Walk) -> str:
         raise Trouble(str(missing), "set DISPATCHER_SCOPES to what the provider grants you") from None
     except TokenUnavailable as trouble:
         raise Trouble(trouble.reason, f"it is asked for again in {in_words(trouble.retry_after)}") from None
+    oddities = _oddities(walk)
     how = "shared by the fleet" if walk.token.generation == shared else "just fetched"
-    return f"generation {walk.token.generation}, {how}; granted {' '.join(sorted(walk.token.scopes)) or 'nothing'}"
+    found = f"generation {walk.token.generation}, {how}; granted {' '.join(sorted(walk.token.scopes)) or 'nothing'}"
+    if oddities:
+        raise warning(
+            f"{found}. The API's answer is against RFC 6749: {'; '.join(oddities)}", "tell the provider; it works so"
+        )
+    return found
+
+
+def _oddities(walk: Walk) -> tuple[str, ...]:
+    try:
+        return walk.services.tokens.state().oddities
+    except BrokerUnavailable:
+        return ()
 
 
 def _any_token(walk: Walk) -> Token:

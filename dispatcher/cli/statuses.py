@@ -17,6 +17,7 @@ from dispatcher.cli.when import at, in_words, roughly
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
+from dispatcher.domain.suspicion import WITNESSES
 from dispatcher.inspection import ChannelStatus, Status, read_status
 from dispatcher.ledger import Pause
 from dispatcher.ports import LimitState, TokenState
@@ -102,6 +103,15 @@ def _channel_document(status: Status, channel: Channel) -> dict[str, Any]:
             "breaker": limits.breaker,
             "breaker_wait_s": limits.breaker_wait,
         },
+        "suspicion": None
+        if limits is None or limits.suspect_since is None
+        else {
+            "since": limits.suspect_since,
+            "messages": limits.suspicion.witnesses,
+            "of": WITNESSES,
+            "answer": limits.suspect_answer,
+            "test_call_failed": limits.suspicion.canary_failed,
+        },
     }
 
 
@@ -147,6 +157,10 @@ def _needs_a_person(status: Status) -> Iterator[tuple[str, Text]]:
         yield "!", Text(f"{dead} dead", style="bold red").append(": dispatcher dead list", style="default")
     if expired := status.total(State.EXPIRED):
         yield "!", Text(f"{expired} expired", style="red").append(": dispatcher dead list", style="default")
+    for channel, limits in status.limits.items():
+        if limits.suspect_since is not None and channel not in status.pauses:
+            said = Text(f"{channel.value} is suspect", style="bold yellow")
+            yield "!", said.append(f" {screen.inert(suspicion_in_words(limits))}", style="default")
     for channel, pause in status.pauses.items():
         said = Text(f"{channel.value} is paused", style="bold yellow")
         yield "!", said.append(f": {screen.inert(pause.reason)}", style="default")
@@ -188,6 +202,14 @@ def _limits(limits: LimitState) -> tuple[str, str, str]:
     if limits.breaker_wait > timedelta(0):
         breaker += f", probes in {in_words(limits.breaker_wait)}"
     return rate, blocked, breaker
+
+
+def suspicion_in_words(limits: LimitState) -> str:
+    """Say since when and why a channel is suspect."""
+    assert limits.suspect_since is not None  # noqa: S101 - asked of suspect channels alone
+    count = min(limits.suspicion.witnesses, WITNESSES)
+    drew = f"{count} of {WITNESSES} messages drew {limits.suspect_answer}"
+    return f"since {at(limits.suspect_since)}: {drew}; one message at a time until one is accepted"
 
 
 def _pause(pause: Pause | None, now: datetime) -> Text:

@@ -127,6 +127,8 @@ def _told(chapter: Chapter, call: Attempt | None) -> Text:
         told.append(f"\n{screen.inert(heard)}", style="not bold")
     if call is not None and _adds_something(call):
         told.append(f"\nanswered {screen.inert(_cut(call.response or ''))}", style="not bold dim")
+    if chapter.request_ids:
+        told.append(f"\n{screen.inert(chapter.request_ids)}", style="not bold dim")
     if why:
         told.append(f"\n→ {screen.inert(why)}", style="not bold")
     return told

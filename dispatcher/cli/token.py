@@ -23,11 +23,15 @@ def token(
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Print the token itself, and nothing else on standard output.")
     ] = False,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Fetch a new token first, although the present one may still be good.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the access token that all workers share.
 
-    It is masked unless --reveal prints it; if there is none yet, one is fetched and shared.
+    It is masked unless --reveal prints it; if there is none yet, one is fetched and shared. With --renew a new one is
+    fetched in any case: workers take it when the API refuses theirs, or when theirs is due for a refresh.
 
     Example:
       curl -H "Authorization: Bearer $(dispatcher token --reveal)" "$DISPATCHER_API_BASE_URL/test-oauth2"
@@ -37,6 +41,8 @@ def token(
 
     with open_services() as services:
         try:
+            if renew:
+                services.tokens.renew()
             held = _token(services, scope)
         except ScopeMissing:
             raise

@@ -12,6 +12,7 @@ from dispatcher.domain.message import Channel, GiftContent, Priority
 from dispatcher.domain.outcome import Outcome
 from dispatcher.domain.policy import Decision
 from dispatcher.domain.recipient import Recipient
+from dispatcher.domain.state import State
 
 
 class Trigger(StrEnum):
@@ -45,6 +46,8 @@ class Claimed:
     refused_generation: int | None
     """The token generation with which the last call was refused (401), if it was."""
     trigger: Trigger
+    configuration_answers: int = 0
+    """Configuration answers that were attributed to it (``suspicion``) since it was last queued by a person."""
     revision: int = 0
     """How often a person has put its content right."""
 
@@ -87,6 +90,8 @@ class Settlement:
     token_generation: int | None
     outcome: Outcome
     decision: Decision
+    configuration_answers: int = 0
+    """Of the message, this one included, while it is queued."""
 
     @property
     def finished_at(self) -> datetime:
@@ -107,4 +112,12 @@ def settlement(sent: Sent, decision: Decision, *, attempt_id: AttemptId, worker:
         token_generation=sent.token_generation,
         outcome=sent.outcome,
         decision=decision,
+        configuration_answers=_configuration_answers(sent.message, decision),
     )
+
+
+def _configuration_answers(message: Claimed, decision: Decision) -> int:
+    """Return the message's count: it outlives an answer of another kind, but not a final state."""
+    if decision.state is not State.QUEUED:
+        return 0
+    return message.configuration_answers + decision.counts_against_it

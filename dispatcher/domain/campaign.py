@@ -16,6 +16,7 @@ from dispatcher.domain.message import FARTHEST, UNKEPT, Channel
 from dispatcher.domain.money import parse_amount, parse_currency
 from dispatcher.domain.opening import first_opening
 from dispatcher.domain.rate import Rate, parse_rate
+from dispatcher.domain.segments import MAX_PARTS
 from dispatcher.domain.template import Template, field_name, parse_template
 from dispatcher.domain.texts import with_newlines
 from dispatcher.domain.window import SendWindow, parse_window
@@ -57,6 +58,8 @@ class Terms:
     region: str | None
     columns: Mapping[str, str]
     """Field by column, for columns whose name says something else."""
+    max_parts: int = MAX_PARTS
+    """SMS parts that a text may take."""
 
 
 class Wanted(TypedDict, total=False):

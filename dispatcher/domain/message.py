@@ -117,6 +117,8 @@ class Intake:
     max_attempts: int = 5
     life: timedelta = DEFAULT_LIFE
     region: str | None = None
+    max_parts: int = MAX_PARTS
+    """SMS parts that a text may take."""
     normalize: bool = True
     """Whether texts are put into Unicode's composed form (NFC)."""
 
@@ -139,7 +141,7 @@ def check_message(
     match request:
         case Sms(body=text):
             body = with_newlines(text) if isinstance(text, str) else text
-            check_body(body)
+            check_body(body, max_parts=intake.max_parts)
             channel, gift, content = Channel.SMS, None, [recipient, body]
         case Gift():
             gift = check_gift(request)
@@ -183,7 +185,7 @@ def fingerprint(channel: Channel, content: list[str]) -> str:
     return hashlib.sha256(json.dumps([channel.value, *content], ensure_ascii=True).encode()).hexdigest()
 
 
-def check_body(text: str) -> Segments:
+def check_body(text: str, *, max_parts: int = MAX_PARTS) -> Segments:
     """Check the text of an SMS, and return what it costs.
 
     :raises InvalidMessage: it is empty, too long, or holds what no API takes.
@@ -192,9 +194,9 @@ def check_body(text: str) -> Segments:
         raise InvalidMessage("body", "is empty; give the text of the SMS")
     _check_text("body", text)
     counted = segments(text)
-    if counted.parts > MAX_PARTS:
+    if counted.parts > max_parts:
         raise InvalidMessage(
-            "body", f"takes {counted.parts} SMS parts in {counted.encoding.value}; shorten it to {MAX_PARTS} or fewer"
+            "body", f"takes {counted.parts} SMS parts in {counted.encoding.value}; shorten it to {max_parts} or fewer"
         )
     return counted
 

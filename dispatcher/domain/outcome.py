@@ -23,11 +23,15 @@ class OutcomeKind(StrEnum):
     UNAUTHORIZED = "unauthorized"
     """401: the token is invalid or expired."""
     MISCONFIGURED = "misconfigured"
-    """403, 404, a redirect, a wrong host or certificate: no message would get through."""
+    """402, 403, 404, a redirect, a wrong host or certificate: perhaps no message gets through, perhaps not this one."""
     REJECTED = "rejected"
     """400, 413, 415, 422 and other 4xx: this message is refused for good."""
     CONFLICT = "conflict"
     """409: the API says it has this already, which may be our own earlier send."""
+
+
+REQUEST_IDS = ("x-amzn-RequestId", "x-amz-apigw-id", "x-amzn-ErrorType", "x-request-id")
+"""Headers of an answer that identify the call: two of API Gateway's, its kind of error, and the usual one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +48,15 @@ class Outcome:
     provider_id: str | None = None
     response: str | None = field(default=None, repr=False)
     """The answer's body, redacted and cut at 4 kB."""
+    request_ids: tuple[tuple[str, str], ...] = ()
+    """Headers by which the provider and AWS support find the call: name and value, in the order of ``REQUEST_IDS``."""
+
+    @property
+    def in_words(self) -> str:
+        """What was answered, as operators read it: status, error and description.
+
+        >>> Outcome(kind=OutcomeKind.MISCONFIGURED, http_status=403, error="insufficient_scope").in_words
+        '403 insufficient_scope'
+        """
+        parts = (str(self.http_status) if self.http_status else None, self.error, self.error_description)
+        return " ".join(part for part in parts if part) or self.kind.value

@@ -12,6 +12,7 @@ from typing import Protocol, assert_never
 from dispatcher.domain.backoff import Backoff
 from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.state import State
+from dispatcher.domain.suspicion import ANSWERS, Blame
 
 
 class Next(StrEnum):
@@ -24,6 +25,8 @@ class Next(StrEnum):
     """Again although it may be a duplicate, a bounded number of times; then in doubt."""
     REQUEUE = "requeue"
     """Back in the queue as if nothing had happened; the channel waits, not the message."""
+    SET_BACK = "set_back"
+    """Behind the others, and dead after a few such answers, unless the channel itself is at fault."""
     DIE = "die"
     DOUBT = "doubt"
     """To a person: it may have been carried out."""
@@ -39,9 +42,9 @@ class Effect(StrEnum):
     THROTTLE = "throttle"
     """Pause until Retry-After and lower the rate, fleet-wide."""
     RENEW_TOKEN = "renew_token"  # noqa: S105 - the name of an effect, not a secret
-    """Retire the token's generation; pause if a fresh one was refused too."""
-    PAUSE = "pause"
-    """Stop the channel with the reason: no message would get through."""
+    """Retire the token's generation; the channel is suspect if a fresh one was refused too."""
+    SUSPECT = "suspect"
+    """Send one message at a time; pause with the reason if the channel turns out to be at fault (``suspicion``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,8 @@ class Facts(Protocol):
     def calls_made(self) -> int: ...
     @property
     def doubtful_sends(self) -> int: ...
+    @property
+    def configuration_answers(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,8 @@ class Policy:
 
     rules: Mapping[OutcomeKind, Rule]
     backoff: Backoff = Backoff(first=timedelta(seconds=2), cap=timedelta(minutes=5))
+    set_back: Backoff = Backoff(first=timedelta(seconds=30), cap=timedelta(minutes=5))
+    """After a configuration answer: at least ``first``, so that others are tried in between, plus as much jitter."""
     max_duplicates: int = 2
     """How often a message may be sent again although it may be a duplicate."""
     not_carried_out: frozenset[str] = frozenset()
@@ -99,6 +106,13 @@ class Decision:
     effect: Effect
     due_at: datetime | None = None
     """When it is tried next; only for a message that is queued again."""
+    blame: Blame | None = None
+    """To what a configuration answer is attributed."""
+
+    @property
+    def counts_against_it(self) -> bool:
+        """Whether this is one of the configuration answers after which the message is dead."""
+        return self.effect is Effect.SUSPECT and self.blame in (Blame.TOKEN, Blame.MESSAGE)
 
 
 _COMMON = {
@@ -106,7 +120,7 @@ _COMMON = {
     OutcomeKind.NOT_SENT: Rule(next=Next.RETRY, spends=False, effect=Effect.SICK),
     OutcomeKind.THROTTLED: Rule(next=Next.REQUEUE, spends=False, effect=Effect.THROTTLE),
     OutcomeKind.UNAUTHORIZED: Rule(next=Next.REQUEUE, spends=False, effect=Effect.RENEW_TOKEN),
-    OutcomeKind.MISCONFIGURED: Rule(next=Next.REQUEUE, spends=False, effect=Effect.PAUSE),
+    OutcomeKind.MISCONFIGURED: Rule(next=Next.SET_BACK, spends=False, effect=Effect.SUSPECT),
     OutcomeKind.REJECTED: Rule(next=Next.DIE, spends=True, effect=Effect.HEALTHY),
 }
 SMS_POLICY = Policy(
@@ -133,18 +147,32 @@ GIFT_POLICY = Policy(
 """A gift twice is money lost: whatever is not certain waits for a person."""
 
 
-def decide(policy: Policy, message: Facts, outcome: Outcome, *, now: datetime, roll: float) -> Decision:
+def decide(
+    policy: Policy, message: Facts, outcome: Outcome, *, now: datetime, roll: float, blame: Blame | None = None
+) -> Decision:
     """Decide what follows an outcome.
 
     :param now: aware UTC; the moment from which a wait counts.
     :param roll: random in [0, 1), for the jitter.
+    :param blame: to what a configuration answer is attributed; by itself a 401 to the token, another to nothing yet.
     """
     rule = policy.rule(outcome)
+    if outcome.kind is OutcomeKind.UNAUTHORIZED and blame is not None:
+        rule = replace(rule, next=Next.SET_BACK, effect=Effect.SUSPECT)
     spent = message.attempts_made + (1 if rule.spends else 0)
     doubtful = outcome.kind is OutcomeKind.IN_DOUBT
 
     def settled(state: State, why: str, due_at: datetime | None = None) -> Decision:
-        return Decision(state=state, why=why, spends=rule.spends, doubtful=doubtful, effect=rule.effect, due_at=due_at)
+        blamed = None if rule.effect not in (Effect.SUSPECT, Effect.RENEW_TOKEN) else blame or _first_guess(rule)
+        return Decision(
+            state=state,
+            why=why,
+            spends=rule.spends,
+            doubtful=doubtful,
+            effect=rule.effect,
+            due_at=due_at,
+            blame=blamed,
+        )
 
     match rule.next:
         case Next.ACCEPT:
@@ -155,6 +183,8 @@ def decide(policy: Policy, message: Facts, outcome: Outcome, *, now: datetime, r
             return settled(State.IN_DOUBT, f"may have been carried out ({_named(outcome)}): a person decides")
         case Next.REQUEUE:
             return settled(State.QUEUED, *_requeue(outcome, now))
+        case Next.SET_BACK:
+            return settled(*_set_back(policy, message, outcome, blame or Blame.UNCLEAR, now=now, roll=roll))
         case Next.RETRY_IN_DOUBT if message.doubtful_sends >= policy.max_duplicates or spent >= message.max_attempts:
             return settled(State.IN_DOUBT, f"may have been carried out ({_named(outcome)}) and was tried often enough")
         case Next.RETRY if spent >= message.max_attempts:
@@ -170,13 +200,41 @@ def decide(policy: Policy, message: Facts, outcome: Outcome, *, now: datetime, r
             assert_never(rule.next)
 
 
+def _first_guess(rule: Rule) -> Blame:
+    return Blame.TOKEN if rule.effect is Effect.RENEW_TOKEN else Blame.UNCLEAR
+
+
 def _requeue(outcome: Outcome, now: datetime) -> tuple[str, datetime]:
     if outcome.kind is OutcomeKind.THROTTLED:
         wait = outcome.retry_after or timedelta(seconds=1)
         return f"the API asked to slow down; the channel waits {wait.total_seconds():g} s, no attempt spent", now + wait
-    if outcome.kind is OutcomeKind.UNAUTHORIZED:
-        return "the token was refused; once more with a new one, no attempt spent", now
-    return f"the channel is paused ({_named(outcome)}), no attempt spent", now
+    return "the token was refused; once more with a new one, no attempt spent", now
+
+
+def _set_back(
+    policy: Policy, message: Facts, outcome: Outcome, blame: Blame, *, now: datetime, roll: float
+) -> tuple[State, str, datetime | None]:
+    """Decide what follows a configuration answer, by what it is attributed to."""
+    answers = message.configuration_answers + 1
+    counted = f"answer {answers} of {ANSWERS}"
+    match blame:
+        case Blame.TOKEN | Blame.OLD_TOKEN:
+            why = f"the token may be the cause ({_named(outcome)}); once more with a new one, no attempt spent"
+            return State.QUEUED, why, now
+        case Blame.UNCLEAR:
+            why = f"others drew the same at once ({_named(outcome)}); one message at a time from here, no attempt spent"
+            return State.QUEUED, why, now
+        case Blame.CAMPAIGN | Blame.CHANNEL:
+            return State.QUEUED, f"the {blame.value} is paused ({_named(outcome)}), no attempt spent", now
+        case Blame.MESSAGE if answers >= ANSWERS:
+            why = f"refused {ANSWERS} times ({_named(outcome)}) while nothing showed the channel to be at fault"
+            return State.DEAD, why, None
+        case Blame.MESSAGE:
+            wait = policy.set_back.wait(answers, roll=roll, floor=policy.set_back.first)
+            why = f"goes behind the others for {wait.total_seconds():.0f} s ({_named(outcome)}; {counted})"
+            return State.QUEUED, f"{why}, no attempt spent", now + wait
+        case _:
+            assert_never(blame)
 
 
 def _backoff_in_words(wait: timedelta, outcome: Outcome) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from dispatcher.lazy import exports
 
 if TYPE_CHECKING:
+    from dispatcher.engine.canary import Canary
     from dispatcher.engine.pump import Pump, PumpShape
     from dispatcher.engine.settling import Settling
     from dispatcher.engine.spool import Spool
@@ -13,6 +14,7 @@ else:
     __getattr__ = exports(
         __name__,
         {
+            "canary": ["Canary"],
             "pump": ["Pump", "PumpShape"],
             "settling": ["Settling"],
             "spool": ["Spool"],
@@ -20,4 +22,4 @@ else:
         },
     )
 
-__all__ = ["Pump", "PumpShape", "Settling", "Spool", "Tick"]
+__all__ = ["Canary", "Pump", "PumpShape", "Settling", "Spool", "Tick"]

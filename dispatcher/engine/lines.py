@@ -45,6 +45,8 @@ class Lines:
         self._lines = [Line(channel=channel) for channel in Channel]
         self._in_flight: dict[MessageId, Claimed] = {}
         self._ends: dict[MessageId, datetime] = {}
+        self.alone: set[MessageId] = set()
+        """Messages in flight that were sent one at a time: their channel was suspect, or its breaker half open."""
         self.bulk_in_flight = 0
         self.in_flight = dict.fromkeys(Channel, 0)
 
@@ -61,8 +63,10 @@ class Lines:
         """Whether any line had more than could be taken."""
         return any(line.backlog for line in self._lines)
 
-    def started(self, messages: Sequence[Claimed]) -> None:
+    def started(self, messages: Sequence[Claimed], *, alone: bool = False) -> None:
         """Remember calls that have been started."""
+        if alone:
+            self.alone.update(message.id for message in messages)
         for message in messages:
             self._in_flight[message.id] = message
             self._ends[message.id] = message.lease_expires_at
@@ -72,6 +76,7 @@ class Lines:
     def landed(self, calls: Sequence[Sent]) -> None:
         """Forget calls that are over."""
         for call in calls:
+            self.alone.discard(call.message.id)
             message = self._in_flight.pop(call.message.id, None)
             if message is None:
                 continue  # started by an earlier pump of this process, which broke off
@@ -84,6 +89,12 @@ class Lines:
         for line in self._lines:
             if line.channel in channels and line.dry:
                 line.open_at, line.dry = 0.0, False
+
+    def tried(self, channels: Collection[Channel], *, now: float) -> None:
+        """Look again at suspect channels whose one message was answered."""
+        for line in self._lines:
+            if line.channel in channels and line.why is Hold.SUSPECT:
+                line.open_at = min(line.open_at, now)
 
     def leases_ending_before(self, moment: datetime) -> list[Claimed]:
         """Return the calls in flight whose lease ends before a moment."""

@@ -17,6 +17,7 @@ from datetime import timedelta
 from dispatcher.domain.errors import CredentialsRefused, LedgerUnavailable, ScopeMissing, TokenUnavailable
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.engine.canary import Canary, call_canary
 from dispatcher.engine.lines import Line, Lines
 from dispatcher.engine.settling import Settling
 from dispatcher.logs import get_logger
@@ -43,7 +44,8 @@ GLANCE = timedelta(milliseconds=100)
 """How long a line rests at the most while a campaign waits for its own rate: a one-time code may come any moment."""
 PATIENCE = timedelta(seconds=1)
 """A wait longer than this is the clock's business: the pump ends and its process is free for others."""
-_NO_PERMIT = {hold.value: hold for hold in (Hold.RATE, Hold.THROTTLED, Hold.BREAKER)}
+_NO_PERMIT = {hold.value: hold for hold in (Hold.RATE, Hold.THROTTLED, Hold.BREAKER, Hold.SUSPECT)}
+_NO_ANSWER = (OutcomeKind.NOT_SENT, OutcomeKind.IN_DOUBT, OutcomeKind.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ class Pump:
     """Whether the worker is shutting down: nothing more is claimed, what is in flight is finished."""
     lines: Lines = field(default_factory=Lines)
     meter: Meter = Unmeasured()
+    canary: Canary = field(default_factory=Canary)
 
     def run(self) -> int:
         """Pump for one slice and return how many calls were settled."""
@@ -94,11 +97,15 @@ class Pump:
             if claiming and self._fill() and not spread:
                 spread = self.bell.ring()  # more than this process can carry: wake another one
             self.meter.carrying(self.lines.in_flight)
-            if self.transport.in_flight == 0 and (not claiming or self._nothing_soon()):
+            for channel, outcome in self.canary.outcomes():
+                self.settling.hear_canary(channel, outcome)
+            idle = self.transport.in_flight == 0 and not self.canary.waiting
+            if idle and (not claiming or self._nothing_soon()):
                 break
-            sent = self.transport.finished(wait=self._wait() if claiming else PATIENCE)
-            again = self.settling.settle(sent)
+            sent = self.transport.finished(wait=self._wait(claiming=claiming))
+            again = self.settling.settle(sent, alone=self.lines.alone)
             self.lines.landed(sent)
+            self.lines.tried({call.message.channel for call in sent}, now=self.clock.monotonic())
             self.lines.wake(again)
             self._renew()
         if self.lines.backlog or not self.settling.ledger_is_there:
@@ -135,13 +142,17 @@ class Pump:
             token = self._token(line)
             if token is None or self._probed(line, permits, token):
                 return False
+            if permits.canary:
+                used = permits.count
+                self._start_canary(line.channel, token)
+                return False
             bulk_room = max(0, self.shape.bulk_slots - self.lines.bulk_in_flight)
-            taken = self._claim(line, permits.count, bulk_room)
+            taken = self._claim(line, permits, bulk_room)
             messages = taken.messages
             used = len(messages)
             if messages:
                 self.transport.start(messages, token)
-                self.lines.started(messages)
+                self.lines.started(messages, alone=permits.trial or permits.probe)
         finally:
             if used < permits.count:
                 self.limiter.give_back(line.channel, permits.count - used)
@@ -183,12 +194,18 @@ class Pump:
         if not permits.probe or line.channel is not Channel.GIFT:
             return False
         outcome = self.transport.probe(token)
-        healthy = outcome.kind is OutcomeKind.ACCEPTED
+        # The breaker asks whether the API answers. That it refuses the test call is no reason to send nothing.
+        healthy = outcome.kind not in _NO_ANSWER
         self.limiter.report(line.channel, ChannelReport(healthy=int(healthy), sick=int(not healthy)))
         line.hold(self.clock, IDLE)
         return True
 
-    def _claim(self, line: Line, count: int, bulk_room: int) -> Taken:
+    def _start_canary(self, channel: Channel, token: Token) -> None:
+        scope = self.scopes[channel]
+        self.canary.start(channel, lambda: call_canary(self.transport, self.tokens, token, scope=scope))
+
+    def _claim(self, line: Line, permits: Permits, bulk_room: int) -> Taken:
+        count = permits.count
         line.bulk_credit += count * self.shape.bulk_share
         owed = int(line.bulk_credit)
         line.bulk_credit -= owed
@@ -200,6 +217,7 @@ class Pump:
             worker=self.worker,
             now=self.clock.now(),
             lease=self.shape.lease,
+            troubled_last=permits.trial or permits.probe,
         )
         began = self.clock.monotonic()
         taken = self.ledger.claim(request)
@@ -214,11 +232,12 @@ class Pump:
                 self.meter.held(line.channel, line.why, max(0.0, until - line.held_at))
                 line.why = None
 
-    def _wait(self) -> timedelta:
-        if self.transport.in_flight >= self.shape.capacity:
-            return PATIENCE  # there is no room for more before a call is over
+    def _wait(self, *, claiming: bool) -> timedelta:
+        most = GLANCE if self.canary.waiting else PATIENCE
+        if not claiming or self.transport.in_flight >= self.shape.capacity:
+            return most  # there is no room for more before a call is over
         soonest = min(line.open_at for line in self.lines) - self.clock.monotonic()
-        return timedelta(seconds=min(max(soonest, 0.0), PATIENCE.total_seconds()))
+        return timedelta(seconds=min(max(soonest, 0.0), most.total_seconds()))
 
     def _nothing_soon(self) -> bool:
         """Whether every line is dry or held for longer than it pays to wait."""

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from dispatcher.domain.attempt import Sent, Settlement, settlement
 from dispatcher.domain.errors import LedgerUnavailable
-from dispatcher.domain.identity import AttemptId, uuid7
+from dispatcher.domain.identity import AttemptId, MessageId, uuid7
 from dispatcher.domain.message import Channel
+from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.policy import Decision, Effect, Policy, decide
+from dispatcher.domain.suspicion import Blame, blame
 from dispatcher.engine.spool import Spool
+from dispatcher.engine.suspects import attribute, channel_report
 from dispatcher.logs import get_logger
 from dispatcher.meter import LedgerCall, Meter, Unmeasured
-from dispatcher.ports import ChannelReport, Clock, Ledger, Limiter, TokenSource
+from dispatcher.ports import ChannelReport, Clock, Ledger, Limiter, Standing, TokenSource
 
 log = get_logger(__name__)
 
 RETRY_LEDGER = timedelta(milliseconds=500)
 """How often a ledger that is away is asked whether it is back."""
-FRESH = timedelta(seconds=2)
-"""A token younger than this has not expired: the API refuses it for another reason."""
-IN_CIRCLES = 5
-"""So many calls of one message that spent no attempt are more than a chance."""
-SHORT_PAUSE = timedelta(seconds=1)
-"""How long a 429 without a Retry-After holds the channel."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,16 +52,17 @@ class Settling:
             self.clock.sleep(RETRY_LEDGER)
             self.ledger_is_there = self._drain()
 
-    def settle(self, calls: Sequence[Sent]) -> frozenset[Channel]:
+    def settle(self, calls: Sequence[Sent], *, alone: Collection[MessageId] = frozenset()) -> frozenset[Channel]:
         """Decide about each call, tell the channel, and record all of them in one group commit, or spool them.
 
-        :return: the channels on which something is due again at once.
+        :param alone: messages that were sent with no other in flight, since their channel was suspect.
+        :return: the channels on which something is due again at once: a message, or a suspect channel's test call.
         """
         if not calls:
             return frozenset()
         now = self.clock.now()
-        decided = [(call, self._decide(call, now)) for call in calls]
-        self._tell_channels(decided)
+        blames, suspect = self._tell_channels(calls, alone)
+        decided = [(call, self._decide(call, blames.get(call.message.id), now)) for call in calls]
         ids = _new_ids(now, len(decided))
         batch = [
             settlement(call, decision, attempt_id=id_, worker=self.worker)
@@ -88,7 +86,7 @@ class Settling:
         self.meter.settled(len(batch), late=late, seconds=self.clock.monotonic() - began)
         self._log(batch, late=late)
         now = self.clock.now()
-        return frozenset(
+        return suspect | frozenset(
             call.message.channel for call, decision in decided if decision.due_at is not None and decision.due_at <= now
         )
 
@@ -103,37 +101,76 @@ class Settling:
             log.warning("pause_failed", channel=channel.value, reason=str(away))
             self.meter.ledger_failed(LedgerCall.PAUSE)
 
-    def _decide(self, call: Sent, now: datetime) -> Decision:
-        return decide(self.policies[call.message.channel], call.message, call.outcome, now=now, roll=self.roll())
+    def hear_canary(self, channel: Channel, outcome: Outcome) -> None:
+        """Report what the API's test call came to; pause the channel if it failed as the channel's messages did."""
+        answer = "" if outcome.kind is OutcomeKind.ACCEPTED else outcome.in_words
+        standing = self.limiter.report(channel, ChannelReport(canary=answer))
+        log.info("canary", channel=channel.value, answer=answer or None, failed=standing.suspicion.canary_failed)
+        if answer and standing.suspicion.canary_failed:
+            self.pause(channel, f"the API answered {answer} to a send on {channel.value} and to its own test call")
+        if standing.cleared:
+            log.info("channel_cleared", channel=channel.value)
 
-    def _tell_channels(self, decided: Sequence[tuple[Sent, Decision]]) -> None:
-        by_channel: dict[Channel, list[tuple[Sent, Decision]]] = {}
-        for call, decision in decided:
-            by_channel.setdefault(call.message.channel, []).append((call, decision))
+    def _decide(self, call: Sent, blame: Blame | None, now: datetime) -> Decision:
+        policy = self.policies[call.message.channel]
+        return decide(policy, call.message, call.outcome, now=now, roll=self.roll(), blame=blame)
+
+    def _tell_channels(
+        self, calls: Sequence[Sent], alone: Collection[MessageId]
+    ) -> tuple[Mapping[MessageId, Blame], frozenset[Channel]]:
+        """Report to each channel what its calls say; attribute their configuration answers, name suspect channels."""
+        by_channel: dict[Channel, list[Sent]] = {}
+        for call in calls:
+            by_channel.setdefault(call.message.channel, []).append(call)
+        blames: dict[MessageId, Blame] = {}
+        suspect: set[Channel] = set()
         for channel, ours in by_channel.items():
-            effects = Counter(decision.effect for _, decision in ours)
-            notable = [] if effects[Effect.HEALTHY] == len(ours) else ours
-            throttled = [
-                call.outcome.retry_after or SHORT_PAUSE
-                for call, decision in notable
-                if decision.effect is Effect.THROTTLE
-            ]
-            # Said even when it says nothing: a half-open breaker waits for word of its one probe.
-            report = ChannelReport(
-                healthy=effects[Effect.HEALTHY], sick=effects[Effect.SICK], throttled=max(throttled, default=None)
-            )
-            self.limiter.report(channel, report)
-            for call in (call for call, decision in notable if decision.effect is Effect.RENEW_TOKEN):
-                self._renew_token(call)
-            for call in [call for call, decision in notable if decision.effect is Effect.PAUSE][:1]:
-                self.pause(channel, _configuration_fault(call))
+            report = channel_report(ours, self.policies[channel], alone=alone)
+            # Report even an empty batch: a half-open breaker and a suspect channel await the result of their one call.
+            standing = self.limiter.report(channel, report)
+            attributed = attribute(ours, standing)
+            blames |= attributed
+            self._renew_tokens(ours, attributed)
+            self._act_on(channel, report, standing)
+            if report.witnesses and standing.suspicion.witnesses:
+                suspect.add(channel)
+        return blames, frozenset(suspect)
 
-    def _renew_token(self, call: Sent) -> None:
-        if call.token_generation is None:
+    def _act_on(self, channel: Channel, report: ChannelReport, standing: Standing) -> None:
+        """Log a suspicion that was cast or cleared, and pause the channel once it holds."""
+        if standing.cleared:
+            log.info("channel_cleared", channel=channel.value)
+        blames = {blame(guess, standing.suspicion) for guess in standing.guesses.values()}
+        if blames <= {Blame.TOKEN, Blame.OLD_TOKEN}:
             return
-        self.tokens.retire(call.token_generation)
-        if _fresh_token_refused(call):
-            self.pause(call.message.channel, f"the API refuses even a fresh token: {_configuration_fault(call)}")
+        suspicion, answer = standing.suspicion, report.witnesses[-1].answer
+        log.warning("channel_suspect", channel=channel.value, answer=answer, witnesses=suspicion.witnesses)
+        others = f" and to {suspicion.witnesses - 1} others, one after the other" if suspicion.witnesses > 1 else ""
+        reason = f"the API answered {answer} to a send on {channel.value}{others}"
+        if Blame.CHANNEL in blames:
+            self.pause(channel, reason)
+        elif Blame.CAMPAIGN in blames and suspicion.campaign is not None:
+            self._pause_campaign(suspicion.campaign, reason)
+
+    def _pause_campaign(self, campaign: UUID, reason: str) -> None:
+        """Stop a campaign whose messages alone are refused."""
+        now = self.clock.now()
+        until = now + self.configuration_pause
+        try:
+            if self.ledger.pause_campaign(campaign, reason=reason, until=until, now=now):
+                log.warning("campaign_paused", campaign=str(campaign), reason=reason)
+        except LedgerUnavailable as away:
+            log.warning("pause_failed", campaign=str(campaign), reason=str(away))
+            self.meter.ledger_failed(LedgerCall.PAUSE)
+
+    def _renew_tokens(self, calls: Sequence[Sent], blames: Mapping[MessageId, Blame]) -> None:
+        for call in calls:
+            refused = call.outcome.kind is OutcomeKind.UNAUTHORIZED or blames.get(call.message.id) in (
+                Blame.TOKEN,
+                Blame.OLD_TOKEN,
+            )
+            if refused and call.token_generation is not None:
+                self.tokens.retire(call.token_generation)
 
     def _drain(self) -> bool:
         try:
@@ -181,22 +218,3 @@ def _new_ids(now: datetime, count: int) -> list[AttemptId]:
         AttemptId(uuid7(unix_ms, int.from_bytes(entropy[start : start + size])))
         for start in range(0, size * count, size)
     ]
-
-
-def _fresh_token_refused(call: Sent) -> bool:
-    """Say whether a second token in a row was refused although it had only just been minted.
-
-    A token that merely expired is not that. Should Redis' clock and the ledger's be apart, so that none looks fresh, a
-    message that goes round and round without spending an attempt tells as well.
-    """
-    message, generation = call.message, call.token_generation
-    if generation is None or message.refused_generation in (None, generation):
-        return False
-    age = abs(call.started_at.timestamp() - generation / 1000)
-    return age < FRESH.total_seconds() or message.calls_made - message.attempts_made >= IN_CIRCLES
-
-
-def _configuration_fault(call: Sent) -> str:
-    outcome = call.outcome
-    words = (str(outcome.http_status) if outcome.http_status else None, outcome.error, outcome.error_description)
-    return f"the API answered {' '.join(word for word in words if word)} to a send on {call.message.channel.value}"

@@ -194,7 +194,8 @@ class AsyncLine:
         if leave_within is not None:
             within = min(within, leave_within.total_seconds())
         deadline = asyncio.timeout(None)
-        call = Call(deadline, leave_by=self._loop.time() + within, read_timeout=self._read_timeout)
+        read = self._read_timeout if request.read_timeout is None else request.read_timeout.total_seconds()
+        call = Call(deadline, leave_by=self._loop.time() + within, read_timeout=read)
         _present.set(call)
         connection: Connection | None = None
         try:

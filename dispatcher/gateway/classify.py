@@ -8,7 +8,7 @@ of the exception: no byte left means that nothing can have happened; one byte le
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from dispatcher.domain.outcome import Outcome, OutcomeKind
+from dispatcher.domain.outcome import REQUEST_IDS, Outcome, OutcomeKind
+from dispatcher.domain.retry_after import parse_retry_after
 from dispatcher.gateway.redact import NOTHING_PRIVATE, Private, readable, redact, tells_whole
-from dispatcher.gateway.retry_after import parse_retry_after
 
 RESPONSE_CAP = 4096
 """Bytes of an answer that are kept."""
@@ -34,6 +34,8 @@ class Answer:
     retry_after: str | None = None
     date: str | None = None
     location: str | None = None
+    request_ids: tuple[tuple[str, str], ...] = ()
+    """The headers of ``REQUEST_IDS`` that came."""
     body: bytes = field(default=b"", repr=False)
     complete: bool = True
     """False if the body (or a header) was cut, stalled or too long to be read to its end."""
@@ -49,6 +51,7 @@ class Answer:
             retry_after=headers.get("Retry-After"),
             date=headers.get("Date"),
             location=headers.get("Location"),
+            request_ids=tuple((name, value) for name in REQUEST_IDS if (value := headers.get(name))),
             body=body,
             complete=complete,
         )
@@ -125,6 +128,7 @@ def outcome_of_answer(answer: Answer, *, now: datetime, private: Private = NOTHI
         retry_after=retry_after,
         provider_id=_provider_id(content, private) if kind is OutcomeKind.ACCEPTED else None,
         response=_evidence(answer, private),
+        request_ids=tuple(_request_ids(answer, private)),
     )
 
 
@@ -149,6 +153,7 @@ def outcome_of_fault(fault: Fault) -> Outcome:
 _STATUSES = MappingProxyType(
     {
         401: OutcomeKind.UNAUTHORIZED,
+        402: OutcomeKind.MISCONFIGURED,  # the account cannot pay, for this message or for any
         403: OutcomeKind.MISCONFIGURED,
         404: OutcomeKind.MISCONFIGURED,
         405: OutcomeKind.MISCONFIGURED,
@@ -239,7 +244,8 @@ def _complaint(answer: Answer, content: dict[str, Any]) -> tuple[Any, Any]:
     if isinstance(error, dict):
         error, description = error.get("code"), error.get("message")
     error = error or content.get("code")
-    description = description or content.get("message") or content.get("detail")
+    # API Gateway's own errors have "message", those of its authorizers and of AWS services "Message".
+    description = description or content.get("message") or content.get("Message") or content.get("detail")
     match answer.status // 100:
         case 3:
             return error or "redirect", description or f"redirects{_target(answer.location)}; it was not followed"
@@ -247,6 +253,17 @@ def _complaint(answer: Answer, content: dict[str, Any]) -> tuple[Any, Any]:
             return error, description
         case _:
             return error or "odd_status", description or "the answer's status says neither yes nor no"
+
+
+_LONGEST_ID = 128
+
+
+def _request_ids(answer: Answer, private: Private) -> Iterator[tuple[str, str]]:
+    """Yield the ids by which the provider finds the call: printable, short, without anything private."""
+    for name, value in answer.request_ids:
+        text = " ".join(readable(value).split())[:_LONGEST_ID]
+        if text:
+            yield name, _without_whole(text, private)
 
 
 def _target(location: str | None) -> str:

@@ -23,6 +23,8 @@ class Endpoint:
     """A connection that rested longer is not used again: the server may be closing it, and then nobody knows."""
     body: Callable[[Claimed], bytes]
     """The JSON of one message."""
+    read_timeout: timedelta | None = None
+    """From the request's first byte to the answer's last; None: as long as the transport's other calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class Request:
     headers: dict[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
     max_idle: timedelta
+    read_timeout: timedelta | None = None
 
 
 def send_request(endpoint: Endpoint, message: Claimed, token: Token) -> Request:
@@ -46,7 +49,14 @@ def send_request(endpoint: Endpoint, message: Claimed, token: Token) -> Request:
         "Content-Length": str(len(body)),
         **_ALWAYS,
     }
-    return Request(method="POST", path=endpoint.path, headers=headers, body=body, max_idle=endpoint.max_idle)
+    return Request(
+        method="POST",
+        path=endpoint.path,
+        headers=headers,
+        body=body,
+        max_idle=endpoint.max_idle,
+        read_timeout=endpoint.read_timeout,
+    )
 
 
 def probe_request(path: str, token: Token) -> Request:

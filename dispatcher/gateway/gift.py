@@ -10,12 +10,14 @@ from dispatcher.domain.attempt import Claimed
 from dispatcher.gateway.endpoints import Endpoint
 
 
-def gift_endpoint(path: str) -> Endpoint:
+def gift_endpoint(path: str, *, read_timeout: timedelta | None = None) -> Endpoint:
     """Return how a gift is sent. Its connections rest less than those of SMS, for doubt costs more with money.
 
     :param path: under the base URL, e.g. ``/gifting/send``.
     """
-    return Endpoint(path=path, scope="gifting:send", max_idle=timedelta(seconds=2), body=gift_body)
+    return Endpoint(
+        path=path, scope="gifting:send", max_idle=timedelta(seconds=2), body=gift_body, read_timeout=read_timeout
+    )
 
 
 def gift_body(message: Claimed) -> bytes:

@@ -44,17 +44,20 @@ class Line:
         self._adapter = PinnedAdapter(tls=tls)
 
     def exchange(self, request: Request, *, leave_within: timedelta | None = None) -> Answer | Fault:
-        """Carry a request; takes ``connect_timeout + read_timeout`` at the most, but for the name.
+        """Carry a request; takes its connect and read timeouts at the most, but for the name.
 
         :param leave_within: if no byte has left by then, none will.
 
         Looking a name up cannot be interrupted, so the system's resolver may take longer (resolv.conf's ``timeout`` and
         ``attempts`` bound it); nothing is sent after that.
         """
-        self._wire.begin(max_idle=request.max_idle, leave_within=leave_within)
+        self._wire.begin(max_idle=request.max_idle, read_timeout=request.read_timeout, leave_within=leave_within)
+        connect, read = self._timeout
+        if request.read_timeout is not None:
+            read = request.read_timeout.total_seconds()
         try:
             response = self._adapter.send(
-                self._prepared(request), stream=True, timeout=self._timeout, proxies=self._proxies
+                self._prepared(request), stream=True, timeout=(connect, read), proxies=self._proxies
             )
         except Exception as error:
             if self._wire.status is not None:

@@ -10,12 +10,12 @@ from dispatcher.domain.attempt import Claimed
 from dispatcher.gateway.endpoints import Endpoint
 
 
-def sms_endpoint(path: str) -> Endpoint:
+def sms_endpoint(path: str, *, read_timeout: timedelta | None = None) -> Endpoint:
     """Return how an SMS is sent.
 
     :param path: under the base URL; the documentation says ``/sendSMS``.
     """
-    return Endpoint(path=path, scope="write", max_idle=timedelta(seconds=5), body=sms_body)
+    return Endpoint(path=path, scope="write", max_idle=timedelta(seconds=5), body=sms_body, read_timeout=read_timeout)
 
 
 def sms_body(message: Claimed) -> bytes:

@@ -44,13 +44,16 @@ class Wire:
         self.max_idle = 0.0
         self.socket: socket.socket | None = None
         self._connect_timeout = connect_timeout.total_seconds()
-        self._read_timeout = read_timeout.total_seconds()
+        self._usual_read_timeout = self._read_timeout = read_timeout.total_seconds()
         self._deadline = 0.0
 
-    def begin(self, *, max_idle: timedelta, leave_within: timedelta | None = None) -> None:
+    def begin(
+        self, *, max_idle: timedelta, read_timeout: timedelta | None = None, leave_within: timedelta | None = None
+    ) -> None:
         """Start over for a new call in the present thread.
 
         :param max_idle: a connection that rested longer is not used.
+        :param read_timeout: of this call, if it has its own.
         :param leave_within: until when the first byte must have left, if that is sooner than ``connect_timeout``.
         """
         _present.wire = self
@@ -58,6 +61,7 @@ class Wire:
         self.bytes_left = False
         self.status = None
         self.max_idle = max_idle.total_seconds()
+        self._read_timeout = self._usual_read_timeout if read_timeout is None else read_timeout.total_seconds()
         seconds = self._connect_timeout
         if leave_within is not None:
             seconds = min(seconds, leave_within.total_seconds())

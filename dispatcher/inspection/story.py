@@ -20,6 +20,8 @@ class Chapter:
     title: str
     detail: str | None = None
     took: timedelta | None = None
+    request_ids: str | None = None
+    """By which the provider finds a call again, as ``name value, name value``."""
 
 
 def tell(
@@ -78,6 +80,7 @@ def _attempt(attempt: Attempt, *, due: datetime) -> Iterator[Chapter]:
         title=f"call {attempt.number}{asked}: {_named(attempt.outcome)}",
         detail=f"{heard}; {attempt.why_next}" if heard else attempt.why_next,
         took=timedelta(milliseconds=attempt.latency_ms),
+        request_ids=", ".join(f"{name} {value}" for name, value in (attempt.request_ids or {}).items()) or None,
     )
 
 

@@ -38,6 +38,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from dispatcher.domain.attempt import Claimed, Trigger
 from dispatcher.domain.identity import ENTROPY_BITS, LeaseToken, MessageId, uuid7
 from dispatcher.domain.message import Channel, Priority
+from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import transaction
@@ -55,6 +56,8 @@ LEAST_SHARE = 32
 BUSY = timedelta(milliseconds=50)
 """When to look again at a campaign that another worker was taking from, or whose budget is all under way."""
 
+_TROUBLED = (OutcomeKind.UNAUTHORIZED.value, OutcomeKind.MISCONFIGURED.value)
+
 _CLAIMED = (
     MessageRow.id,
     MessageRow.channel,
@@ -71,6 +74,7 @@ _CLAIMED = (
     MessageRow.doubtful_sends,
     MessageRow.refused_generation,
     MessageRow.trigger,
+    MessageRow.configuration_answers,
     MessageRow.revision,
 )
 
@@ -88,10 +92,9 @@ class Claims:
         """Take what is due, in this order: bulk's reserved share, transactional, bulk with what is left."""
         with transaction(self.engine) as connection:
             lease = _Lease(connection, request, turn=next(self._turn), after=self._after[request.channel])
-            if request.bulk:
-                lease.claim_bulk(request.bulk)
-            lease.claim(Priority.TRANSACTIONAL, None, 0, lease.room)
-            lease.claim_bulk(min(lease.room, request.bulk_limit - lease.bulk_taken))
+            if request.troubled_last:
+                lease.take(untroubled=True)
+            lease.take(untroubled=False)
         self._after[request.channel] = lease.after
         for name, reason in lease.paused:
             log.warning("campaign_paused", campaign=name, reason=reason)
@@ -113,10 +116,23 @@ class _Lease:
         self._turn = turn
         self._token = uuid7(int(request.now.timestamp() * 1000), secrets.randbits(ENTROPY_BITS))
         self._runners: list[Runner] | None = None
+        self._untroubled = False
 
     @property
     def room(self) -> int:
         return self._request.count - len(self.rows)
+
+    def take(self, *, untroubled: bool) -> None:
+        """Fill the room there is: bulk's reserved share, transactional, bulk with what is left.
+
+        :param untroubled: leave out messages whose last answer was a configuration answer.
+        """
+        self._untroubled = untroubled
+        if self._request.bulk:
+            self.claim_bulk(min(self.room, self._request.bulk - self.bulk_taken))
+        if self.room:
+            self.claim(Priority.TRANSACTIONAL, None, 0, self.room)
+        self.claim_bulk(min(self.room, self._request.bulk_limit - self.bulk_taken))
 
     def claim_bulk(self, room: int) -> None:
         """Share ``room`` among running campaigns and the messages of none, whose turn it is; leftovers go round again.
@@ -174,7 +190,11 @@ class _Lease:
     ) -> int:
         """Lease up to ``want`` messages of one lane and return how many; opted-out ones are taken out on the way."""
         leased = 0
-        leasing = _leasing(gift=self._request.channel is Channel.GIFT, of_campaign=campaign is not None)
+        leasing = _leasing(
+            gift=self._request.channel is Channel.GIFT,
+            of_campaign=campaign is not None,
+            untroubled=self._untroubled,
+        )
         given = {
             "on_channel": self.channel,
             "with_priority": priority.value,
@@ -199,7 +219,7 @@ class _Lease:
 
     def _affordable(self, given: Mapping[str, object], allowance: Allowance) -> ReturningUpdate[tuple[object, ...]]:
         """Narrow what is due to what the budget allows, in its order."""
-        due = _due(gift=True, of_campaign=True)
+        due = _due(gift=True, of_campaign=True, untroubled=self._untroubled)
         rows = self._connection.execute(due.add_columns(MessageRow.gift), given).all()
         costing = [row for row in rows if not row.opted_out]
         within = {row.id for row in costing[: allowance.affordable(amounts_of(costing))]}
@@ -239,7 +259,7 @@ def paused(channel: str | BindParameter[str], now: datetime | BindParameter[date
     )
 
 
-def _due(*, gift: bool, of_campaign: bool) -> Select[tuple[UUID, bool | None]]:
+def _due(*, gift: bool, of_campaign: bool, untroubled: bool) -> Select[tuple[UUID, bool | None]]:
     """Select what may be claimed of one lane, the oldest first, and lock it."""
     channel = bindparam("on_channel", type_=MessageRow.channel.type)
     now = bindparam("moment", type_=MessageRow.due_at.type)
@@ -266,6 +286,8 @@ def _due(*, gift: bool, of_campaign: bool) -> Select[tuple[UUID, bool | None]]:
         .limit(bindparam("want", type_=Integer()))
         .with_for_update(of=MessageRow, skip_locked=True)
     )
+    if untroubled:
+        due = due.where(or_(MessageRow.last_outcome.is_(None), MessageRow.last_outcome.not_in(_TROUBLED)))
     return due.where(~exists().where(GiftGuardRow.message_id == MessageRow.id)) if gift else due
 
 
@@ -292,9 +314,9 @@ def _leases(due: Select[tuple[UUID, bool | None]]) -> ReturningUpdate[tuple[obje
 
 
 @cache
-def _leasing(*, gift: bool, of_campaign: bool) -> ReturningUpdate[tuple[object, ...]]:
+def _leasing(*, gift: bool, of_campaign: bool, untroubled: bool) -> ReturningUpdate[tuple[object, ...]]:
     """Build the claim's own statement once: to put it together anew costs more than to carry it out."""
-    return _leases(_due(gift=gift, of_campaign=of_campaign))
+    return _leases(_due(gift=gift, of_campaign=of_campaign, untroubled=untroubled))
 
 
 def lost_leases(engine_connection: Connection, *, now: datetime, limit: int) -> list[Claimed]:
@@ -340,5 +362,7 @@ def as_claimed(row: Row[tuple[object, ...]]) -> Claimed:
         doubtful_sends=row.doubtful_sends,
         refused_generation=row.refused_generation,
         trigger=Trigger(row.trigger),
+        # Queued by a person since: what was counted before no longer holds.
+        configuration_answers=row.configuration_answers if row.trigger == Trigger.AUTO else 0,
         revision=row.revision,
     )

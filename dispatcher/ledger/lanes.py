@@ -175,6 +175,28 @@ def _first_of_campaigns() -> Select[datetime | None]:
     return select(func.min(first.c.due, type_=MessageRow.due_at.type))
 
 
+def pause_running(
+    connection: Connection, campaign: UUID, *, reason: str, until: datetime | None, now: datetime
+) -> bool:
+    """Pause a running campaign without a person's word; returns whether this call did."""
+    paused = (
+        update(CampaignRow)
+        .where(CampaignRow.id == campaign, CampaignRow.state == CampaignState.RUNNING.value)
+        .values(
+            state=CampaignState.PAUSED.value,
+            paused_at=now,
+            paused_until=until,
+            paused_by=AUTOMATIC,
+            pause_reason=reason,
+        )
+        .returning(CampaignRow.id)
+    )
+    if connection.execute(paused).scalar() is None:
+        return False
+    audit(connection, By(actor=AUTOMATIC, reason=reason, now=now), "pause", f"campaign:{campaign}")
+    return True
+
+
 @dataclass(slots=True, kw_only=True)
 class Allowance:
     """What a limited campaign may still take in this claim. Its row is locked until the claim commits."""
@@ -290,19 +312,7 @@ class Allowance:
         reason, until = self._reason(int(under_way or 0))
         if reason is None:
             return None
-        connection.execute(
-            update(CampaignRow)
-            .where(CampaignRow.id == self.campaign)
-            .values(
-                state=CampaignState.PAUSED.value,
-                paused_at=self.now,
-                paused_until=until,
-                paused_by=AUTOMATIC,
-                pause_reason=reason,
-            )
-        )
-        by = By(actor=AUTOMATIC, reason=reason, now=self.now)
-        audit(connection, by, "pause", f"campaign:{self.campaign}")
+        pause_running(connection, self.campaign, reason=reason, until=until, now=self.now)
         return reason
 
     def _rooms(self) -> Iterator[int]:

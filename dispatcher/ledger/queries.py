@@ -81,6 +81,8 @@ class Attempt:
     response: str | None
     next_due_at: datetime | None
     why_next: str | None
+    request_ids: dict[str, str] | None = None
+    """Headers of the answer by which the provider finds the call again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

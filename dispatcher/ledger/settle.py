@@ -17,6 +17,7 @@ from dispatcher.domain.failure import failure_of
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
+from dispatcher.domain.suspicion import Blame
 from dispatcher.ledger import minutes
 from dispatcher.ledger.reopening import campaigns_of, reopen
 from dispatcher.ledger.scripts import as_json, as_text, load
@@ -93,13 +94,15 @@ def attempt_row(settlement: Settlement) -> dict[str, Any]:
         "response": outcome.response,
         "next_due_at": decision.due_at,
         "why_next": decision.why,
+        "request_ids": dict(outcome.request_ids) or None,
     }
 
 
 def _as_json(settlement: Settlement) -> dict[str, Any]:
     outcome, decision = settlement.outcome, settlement.decision
     row = attempt_row(settlement)
-    refused = settlement.token_generation if outcome.kind is OutcomeKind.UNAUTHORIZED else None
+    # A newer generation that is refused as well shows that the token is not the cause.
+    refused = None if decision.blame in (None, Blame.MESSAGE) else settlement.token_generation
     return row | {
         "id": settlement.message_id,
         "lease": settlement.lease,
@@ -111,18 +114,13 @@ def _as_json(settlement: Settlement) -> dict[str, Any]:
         "spent": int(decision.spends),
         "doubtful": int(decision.doubtful),
         "refused_generation": refused,
+        "configuration_answers": settlement.configuration_answers,
         "accepted": int(decision.state is State.ACCEPTED),
         # A gift may be sent again only once it is certain that it was not carried out.
         "free": int(decision.state in (State.QUEUED, State.DEAD)),
-        "last_error": None if outcome.kind is OutcomeKind.ACCEPTED else _in_words(settlement),
+        "last_error": None if outcome.kind is OutcomeKind.ACCEPTED else outcome.in_words[:LONGEST_ERROR],
         "failure": None if outcome.kind is OutcomeKind.ACCEPTED else failure_of(outcome),
     }
-
-
-def _in_words(settlement: Settlement) -> str:
-    outcome = settlement.outcome
-    parts = (str(outcome.http_status) if outcome.http_status else None, outcome.error, outcome.error_description)
-    return " ".join(part for part in parts if part)[:LONGEST_ERROR] or outcome.kind.value
 
 
 def _message(settlement: Settlement) -> MessageId:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, select, text, update
 
@@ -17,7 +18,7 @@ from dispatcher.domain.state import State
 from dispatcher.ledger import bulk, claim, counts, minutes, pauses, settle
 from dispatcher.ledger.advance import advance
 from dispatcher.ledger.engine import make_engine, reading, transaction
-from dispatcher.ledger.lanes import anything_due
+from dispatcher.ledger.lanes import anything_due, pause_running
 from dispatcher.ledger.tables import ASKED_FOR, QUEUED, MessageRow
 from dispatcher.ports import Advance, ClaimRequest, Due, Taken
 
@@ -115,6 +116,11 @@ class SqlLedger:
         """Stop a channel at the next claim, everywhere."""
         with transaction(self.engine) as connection:
             pauses.pause(connection, channel, by=by, reason=reason, until=until, now=now)
+
+    def pause_campaign(self, campaign: UUID, *, reason: str, until: datetime, now: datetime) -> bool:
+        """Pause a running campaign until a moment; returns whether this call did."""
+        with transaction(self.engine) as connection:
+            return pause_running(connection, campaign, reason=reason, until=until, now=now)
 
     def close(self) -> None:
         """Give up the pooled connections."""

@@ -104,6 +104,8 @@ class MessageRow(Base):
     calls_made: Mapped[int] = mapped_column(server_default="0")
     doubtful_sends: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     refused_generation: Mapped[int | None] = mapped_column(BigInteger)
+    configuration_answers: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """Answers such as 403 that were attributed to the message while it was queued; three make it dead."""
     trigger: Mapped[str] = mapped_column(String(8), server_default="auto")
     revision: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     """How often a person has put its content right."""
@@ -263,6 +265,8 @@ class AttemptRow(Base):
     response: Mapped[str | None] = mapped_column(Text)
     next_due_at: Mapped[datetime | None]
     why_next: Mapped[str | None] = mapped_column(Text)
+    request_ids: Mapped[dict[str, Any] | None]
+    """Headers of the answer by which the provider finds the call again."""
 
     __table_args__ = (
         one_of("outcome", OutcomeKind),

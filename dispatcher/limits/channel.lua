@@ -3,6 +3,8 @@
 -- KEYS 1  dispatcher:{limits:<channel>}:state    hash, see below
 --      2  dispatcher:{limits:<channel>}:window   hash: '<bucket>:healthy' and '<bucket>:sick' -> how many
 --      3  dispatcher:{limits:<channel>}:holders  sorted set: process -> when it last asked for permits
+--      4  dispatcher:{limits:<channel>}:suspects set: ids of messages that drew a configuration answer, such as 403,
+--                                                since the channel last accepted one; not empty: the channel is suspect
 -- ARGV 1  configured rate, permits a second
 --      2  burst: the most permits that can have gathered
 --      3  the least that the effective rate can fall to
@@ -19,6 +21,13 @@
 --   lowered_at, raised_at    when it last changed
 --   open_until, openings     the breaker; absent while it is closed. Once open_until is past it is half open.
 --   probe_holder, probe_until  who is trying whether the API is back, and when that try counts as lost
+--   suspect_since, suspect_answer  when the first of the suspects drew its answer, and what the last one drew
+--   suspect_campaign         of all suspects, or '' if they are not of one campaign
+--   accepted_at              when the API last accepted a message
+--   trial_holder, trial_until  who is trying another message on a suspect channel, and when the next may be tried
+--   canary_at                when the test call was made; convicted: it failed as the suspects did
+--   renewing                 a 403 renewed the token: one message at a time until it is known whether that helps
+--   renewed, renewed_at      the token generation that was last renewed because of a 403, and when
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
@@ -76,6 +85,16 @@ local function breaker()
     return 'open'
   end
   return 'half_open'
+end
+
+local function suspects()
+  return redis.call('SCARD', KEYS[4])
+end
+
+local function clear_suspicion()
+  redis.call('DEL', KEYS[4])
+  unset('suspect_since', 'suspect_answer', 'suspect_campaign', 'trial_holder', 'trial_until', 'canary_at', 'convicted',
+    'renewing')
 end
 
 local function effective()

@@ -7,13 +7,20 @@
 -- KEYS and ARGV 1-6 as in channel.lua
 -- ARGV 7  how many
 --      8  when they were reserved, Redis' time
---      9  the process if the permit is a probe, else ''
+--      9  the process if the permit is a probe, a trial or for the test call, else ''
+--      10 1 if it is for the test call
 -- reply 1
 
 local count, reserved_at, prober = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 
 if prober ~= '' and channel.probe_holder == prober then
   unset('probe_holder', 'probe_until')
+end
+if prober ~= '' and channel.trial_holder == prober then
+  unset('trial_holder', 'trial_until')
+end
+if ARGV[10] == '1' then
+  unset('canary_at')
 end
 if reserved_at <= number('throttled_at') or reserved_at > now or not channel.level then
   return 1

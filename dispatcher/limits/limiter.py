@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random as random_numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from threading import Lock
 from typing import Any
+from uuid import UUID
 
 from redis import Redis
 from redis.commands.core import Script
@@ -18,16 +19,18 @@ from redis.exceptions import RedisError
 from dispatcher.domain.errors import BrokerUnavailable
 from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate
+from dispatcher.domain.suspicion import LATELY, RENEW_AGAIN, WITNESSES, Blame, Suspicion
 from dispatcher.limits.share import LocalShare
-from dispatcher.limits.tuning import Adaptation, Breaker, Fallback
+from dispatcher.limits.tuning import Adaptation, Breaker, Fallback, Trials
 from dispatcher.logs import get_logger
-from dispatcher.ports import ChannelReport, Clock, LimitState, Permits
+from dispatcher.ports import ChannelReport, Clock, LimitState, Permits, Standing
 
 log = get_logger(__name__)
 
 _BREAKER = Breaker()
 _ADAPTATION = Adaptation()
 _FALLBACK = Fallback()
+_TRIALS = Trials()
 _WEEK = 7 * 24 * 3600
 
 
@@ -36,7 +39,9 @@ class _Grant:
     """The last permits that this process got for a channel: what it can still give back."""
 
     count: int
-    probe: bool
+    alone: bool
+    """It is the only one: a probe, a trial or for the test call."""
+    canary: bool
     reserved_at: str | None
     """Redis' time; None if the permits came from the local share."""
 
@@ -51,7 +56,7 @@ class RedisLimiter:
     :param random: numbers from 0 to 1, for jitter.
 
     Redis emptied under way (``FLUSHALL``): each channel starts anew with a full burst at the configured rate, its 429
-    pause and its breaker forgotten until the next answers set them again.
+    pause, its breaker and a suspicion forgotten until the next answers set them again.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class RedisLimiter:
         breaker: Breaker = _BREAKER,
         adaptation: Adaptation = _ADAPTATION,
         fallback: Fallback = _FALLBACK,
+        trials: Trials = _TRIALS,
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
         """Take the parts.
@@ -79,6 +85,7 @@ class RedisLimiter:
         self._breaker = breaker
         self._adaptation = adaptation
         self._fallback = fallback
+        self._trials = trials
         self._random = random
         self._reserve = _script(redis, "reserve")
         self._give_back = _script(redis, "give_back")
@@ -87,7 +94,9 @@ class RedisLimiter:
         self._clear = _script(redis, "clear")
         self._lock = Lock()
         self._shares = {
-            channel: LocalShare(rate, breaker=breaker, adaptation=adaptation, fallback=fallback, random=random)
+            channel: LocalShare(
+                rate, breaker=breaker, adaptation=adaptation, fallback=fallback, random=random, trials=trials
+            )
             for channel, rate in self._rates.items()
         }
         self._grants: dict[Channel, _Grant] = {}
@@ -107,6 +116,9 @@ class RedisLimiter:
             fallback.holder_life.total_seconds(),
             breaker.probe_timeout.total_seconds(),
             breaker.probe_poll.total_seconds(),
+            self._trials.timeout.total_seconds(),
+            self._trials.canary_every.total_seconds(),
+            WITNESSES,
         )
         now = self._clock.monotonic()
         with self._lock:
@@ -118,7 +130,12 @@ class RedisLimiter:
                 share.learn(effective=float(reply[5]), holders=reply[4], now=now)
                 self._pass_on(share, permits, now)
             if permits.count:
-                self._grants[channel] = _Grant(count=permits.count, probe=permits.probe, reserved_at=reserved_at)
+                self._grants[channel] = _Grant(
+                    count=permits.count,
+                    alone=permits.probe or permits.trial or permits.canary,
+                    canary=permits.canary,
+                    reserved_at=reserved_at,
+                )
         return permits
 
     def give_back(self, channel: Channel, count: int) -> None:
@@ -137,12 +154,13 @@ class RedisLimiter:
             else:
                 del self._grants[channel]
             if grant.reserved_at is None:
-                self._shares[channel].give_back(count, probe=grant.probe, now=self._clock.monotonic())
+                self._shares[channel].give_back(count, probe=grant.alone, now=self._clock.monotonic())
                 return
-        self._try(self._give_back, channel, count, grant.reserved_at, self._holder if grant.probe else "")
+        alone = self._holder if grant.alone else ""
+        self._try(self._give_back, channel, count, grant.reserved_at, alone, int(grant.canary))
 
-    def report(self, channel: Channel, report: ChannelReport) -> None:
-        """Tell what a batch of answers says: feeds the breaker and adapts the rate. Never raises.
+    def report(self, channel: Channel, report: ChannelReport) -> Standing:
+        """Report what a batch of answers says and return where the channel stands. Never raises.
 
         A probe that ended without a verdict is reported too, with nothing in it: so another can be sent at once.
         """
@@ -165,19 +183,33 @@ class RedisLimiter:
             adaptation.guard.total_seconds(),
             adaptation.step * self._rates[channel].per_second,
             adaptation.every.total_seconds(),
+            report.accepted,
+            "-" if report.canary is None else report.canary,
+            RENEW_AGAIN.total_seconds(),
+            LATELY.total_seconds(),
+            *_witnesses(report),
         )
         now = self._clock.monotonic()
         with self._lock:
             share = self._shares[channel]
             if reply is None:
-                share.report(report, now=now)
-            else:
-                share.pass_on(
-                    blocked=timedelta(microseconds=reply[0]),
-                    breaker=_text(reply[1]),
-                    breaker_wait=timedelta(microseconds=reply[2]),
-                    now=now,
-                )
+                return share.report(report, now=now)
+            share.pass_on(
+                blocked=timedelta(microseconds=reply[0]),
+                breaker=_text(reply[1]),
+                breaker_wait=timedelta(microseconds=reply[2]),
+                now=now,
+            )
+            share.suspicion.report(report, now=now)  # what this process knows should Redis go away
+            if reply[5] == 1:
+                share.suspicion.clear()
+        return Standing(
+            suspicion=_suspicion(reply[3], reply[4], reply[6]),
+            cleared=reply[5] == 1,
+            guesses={
+                witness.message: Blame(_text(guess)) for witness, guess in zip(report.witnesses, reply[7:], strict=True)
+            },
+        )
 
     def state(self, channel: Channel) -> LimitState:
         """Read the channel's limits.
@@ -192,10 +224,13 @@ class RedisLimiter:
             blocked_for=timedelta(microseconds=reply[1]),
             breaker=_text(reply[2]),
             breaker_wait=timedelta(microseconds=reply[3]),
+            suspicion=_suspicion(reply[4], reply[5], reply[8]),
+            suspect_since=_moment(_text(reply[6])),
+            suspect_answer=_text(reply[7]) or None,
         )
 
     def clear(self, channel: Channel) -> None:
-        """Lift a 429 pause, close the breaker and restore the configured rate.
+        """Lift a 429 pause, close the breaker, drop a suspicion and restore the configured rate.
 
         :raises BrokerUnavailable: Redis cannot be reached.
         """
@@ -204,6 +239,7 @@ class RedisLimiter:
             self._shares[channel].pass_on(
                 blocked=timedelta(0), breaker="closed", breaker_wait=timedelta(0), now=self._clock.monotonic()
             )
+            self._shares[channel].suspicion.clear()
 
     def _try(self, script: Script, channel: Channel, *args: str | float) -> list[Any] | None:
         """Call a script, or return None if Redis is away or was within the last moments."""
@@ -221,7 +257,7 @@ class RedisLimiter:
     def _call(self, script: Script, channel: Channel, *args: str | float) -> list[Any]:
         rate = self._rates[channel]
         stem = f"dispatcher:{{limits:{channel.value}}}"
-        keys = [f"{stem}:state", f"{stem}:window", f"{stem}:holders"]
+        keys = [f"{stem}:state", f"{stem}:window", f"{stem}:holders", f"{stem}:suspects"]
         every_script = [
             rate.per_second,
             rate.burst,
@@ -242,10 +278,10 @@ class RedisLimiter:
 
     @staticmethod
     def _pass_on(share: LocalShare, permits: Permits, now: float) -> None:
-        suspect = permits.probe or permits.reason == "breaker"
+        half_open = permits.probe or permits.reason == "breaker"
         share.pass_on(
             blocked=permits.wait if permits.reason == "throttled" else timedelta(0),
-            breaker="half_open" if suspect else "closed",
+            breaker="half_open" if half_open else "closed",
             breaker_wait=permits.wait if permits.reason == "breaker" else timedelta(0),
             now=now,
         )
@@ -259,10 +295,33 @@ def _script(redis: Redis, name: str) -> Script:
     )
 
 
+def _witnesses(report: ChannelReport) -> Iterator[str]:
+    for each in report.witnesses:
+        yield from (
+            str(each.message),
+            each.answer,
+            "" if each.generation is None else str(each.generation),
+            "1" if each.alone else "",
+            "" if each.campaign is None else str(each.campaign),
+        )
+
+
+def _suspicion(witnesses: int, canary_failed: int, campaign: bytes | str) -> Suspicion:
+    of_one = _text(campaign)
+    return Suspicion(witnesses=witnesses, canary_failed=canary_failed == 1, campaign=UUID(of_one) if of_one else None)
+
+
+def _moment(seconds: str) -> datetime | None:
+    return datetime.fromtimestamp(float(seconds), UTC) if seconds else None
+
+
 def _permits(reply: list[Any]) -> Permits:
+    what = _text(reply[1])
     return Permits(
         count=reply[0],
-        probe=reply[1] == 1,
+        probe=what == "probe",
+        trial=what == "trial",
+        canary=what == "canary",
         wait=timedelta(microseconds=reply[2]),
         reason=_text(reply[3]) or None,
     )

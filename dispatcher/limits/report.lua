@@ -1,4 +1,5 @@
--- Tell what a batch of answers says about the channel: moves the breaker, the 429 pause and the effective rate.
+-- Report what a batch of answers says about the channel: moves the breaker, the 429 pause, the effective rate and the
+-- suspicion that the channel is misconfigured.
 --
 -- KEYS and ARGV 1-6 as in channel.lua
 -- ARGV  7  healthy answers
@@ -15,8 +16,17 @@
 --      18  rate: at the most one such factor in this many seconds
 --      19  rate: permits a second that one step adds
 --      20  rate: clean seconds for one step
--- reply {seconds of 429 pause left, breaker (closed | open | half_open), seconds until it lets a probe through},
---       both times in microseconds
+--       21  messages that the API accepted
+--       22  what the test call came to: '-' if it was not made, '' if it worked, else its answer in words
+--       23  how long a 403 does not renew the token again, seconds
+--       24  for how long an accepted message shows that the channel works, seconds
+--       25  and so on, five for each message that drew a configuration answer after the last one that was accepted: its
+--           id, its answer in words, the token's generation if renewing the token may help (else ''), 1 if it was sent
+--           alone, its campaign or ''
+-- reply {429 pause left in microseconds, breaker (closed | open | half_open), microseconds until it lets a probe
+--        through, messages that cast suspicion, 1 if the test call failed as they did, 1 if a suspicion ended now, the
+--        campaign of all that cast suspicion or '', then for each of the messages what its answer is attributed to
+--        (token | old_token | unclear | message)}
 
 local healthy, sick, throttled, holder = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 
@@ -61,7 +71,7 @@ local stage = breaker()
 if stage == 'half_open' then
   if healthy > 0 then
     close()
-  elseif channel.probe_holder == holder then
+  elseif channel.probe_holder == holder and ARGV[22] == '-' then
     if sick > 0 then
       open(number('openings') + 1)
     else
@@ -96,5 +106,67 @@ elseif healthy > 0 and channel.effective and blocked() == 0 then
     end
   end
 end
+-- A newer token may be what a 403 wants: until it was tried, the answer says nothing about the channel.
+local function of_the_token(generation)
+  if generation == '' then
+    return nil
+  end
+  local since = now - number('renewed_at')
+  if since >= 0 and since < tonumber(ARGV[23]) then
+    return tonumber(generation) <= number('renewed') and 'old_token' or nil
+  end
+  set('renewed', generation)
+  set('renewed_at', moment(now))
+  set('renewing', '1')
+  return 'token'
+end
+
+local guesses, cleared = {}, 0
+if tonumber(ARGV[21]) > 0 then
+  set('accepted_at', moment(now))
+  cleared = suspects() > 0 and 1 or 0
+  if cleared == 1 or channel.renewing then
+    clear_suspicion()
+  end
+end
+local since_accepted = now - number('accepted_at')
+for i = 25, #ARGV, 5 do
+  local id, answer, alone, campaign = ARGV[i], ARGV[i + 1], ARGV[i + 3] == '1', ARGV[i + 4]
+  local guess, first = of_the_token(ARGV[i + 2]), suspects() == 0
+  if not guess and (first or alone) then
+    guess = 'message'
+    if first then
+      set('suspect_since', moment(now))
+      set('suspect_campaign', campaign)
+    elseif channel.suspect_campaign ~= campaign then
+      set('suspect_campaign', '')
+    end
+    set('suspect_answer', answer)
+    if suspects() < 100 then -- more need not be told apart
+      redis.call('SADD', KEYS[4], id)
+    end
+  elseif not guess then
+    guess = since_accepted >= 0 and since_accepted < tonumber(ARGV[24]) and 'message' or 'unclear'
+  end
+  table.insert(guesses, guess)
+end
+if channel.trial_holder == holder and ARGV[22] == '-' then
+  unset('trial_holder', 'trial_until')
+end
+if ARGV[22] ~= '-' and suspects() > 0 then
+  if ARGV[22] == '' and channel.convicted then -- what the test call had found is over
+    clear_suspicion()
+    cleared = 1
+  elseif ARGV[22] ~= '' and ARGV[22] == channel.suspect_answer then
+    set('convicted', '1')
+  end
+end
+if suspects() > 0 then
+  redis.call('EXPIRE', KEYS[4], life)
+end
 keep()
-return {microseconds(blocked()), breaker(), microseconds(ahead('open_until', open_most))}
+return {
+  microseconds(blocked()), breaker(), microseconds(ahead('open_until', open_most)),
+  suspects(), channel.convicted and 1 or 0, cleared,
+  suspects() > 0 and channel.suspect_campaign or '', unpack(guesses)
+}

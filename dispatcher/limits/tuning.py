@@ -39,6 +39,16 @@ class Breaker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trials:
+    """How a suspect channel finds out whether it works: one message at a time, and the API's test call."""
+
+    timeout: timedelta = timedelta(seconds=2)
+    """A message that is not answered within this no longer keeps the next one waiting."""
+    canary_every: timedelta = timedelta(seconds=30)
+    """How soon the test call is made again on a channel that is at fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adaptation:
     """How the effective rate follows 429s: down by a factor, up by steps (AIMD).
 

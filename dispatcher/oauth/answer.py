@@ -6,14 +6,14 @@ import base64
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote_plus
 
+from dispatcher.domain.retry_after import parse_retry_after
 from dispatcher.oauth.token import (
     ASSUMED_LIFETIME,
     LONGEST_LIFETIME,
@@ -68,7 +68,7 @@ def read_answer(answer: Answer, credentials: Credentials) -> Minted | MintFailed
     """Say what the answer means: a token, or why there is none."""
     said = _object(answer.body)
     error = said.get("error")
-    if 200 <= answer.status < 300 and not isinstance(error, str):
+    if 200 <= answer.status < 300 and not (error and isinstance(error, str)):
         return _granted(answer, said, credentials)
     kind = _kind(answer.status, error)
     detail = _detail(said, credentials)
@@ -84,7 +84,7 @@ def _granted(answer: Answer, said: Mapping[str, Any], credentials: Credentials) 
         return _senseless(answer, "something that is not a JSON object")
     if not isinstance(value, str) or len(value) > _LONGEST_TOKEN or not _TOKEN.fullmatch(value):
         return _senseless(answer, "no access_token that could be used")
-    if not isinstance(kind, str) or kind.lower() != "bearer":
+    if kind not in (None, "") and not (isinstance(kind, str) and kind.lower() == "bearer"):
         return MintFailed(
             kind=FailureKind.CONFIGURATION,
             reason="the API granted a token that is not of type Bearer, so nothing can be sent with it; "
@@ -100,7 +100,22 @@ def _granted(answer: Answer, said: Mapping[str, Any], credentials: Credentials) 
             http_status=answer.status,
         )
     scopes = _scopes(said.get("scope"), credentials.scopes)
-    return Minted(value=value, lifetime=lifetime, scopes=scopes, taken=answer.taken)
+    return Minted(value=value, lifetime=lifetime, scopes=scopes, taken=answer.taken, oddities=tuple(_oddities(said)))
+
+
+def _oddities(said: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is against RFC 6749 in an answer that is clear all the same."""
+    granted = said.get("scope")
+    if said.get("token_type") in (None, ""):
+        yield "it has no token_type; taken for Bearer"
+    if "error" in said:
+        yield "it has an empty error beside the token; taken for none"
+    if isinstance(granted, list):
+        yield "its scope is a list; taken for text with spaces"
+    elif isinstance(granted, str) and "," in granted:
+        yield "its scope has commas; taken for spaces"
+    if said.get("expires_in") is None:
+        yield f"it has no expires_in; trusted for {ASSUMED_LIFETIME.total_seconds():g} s"
 
 
 def _senseless(answer: Answer, what: str) -> MintFailed:
@@ -143,31 +158,25 @@ def _lifetime(expires_in: object) -> timedelta:
 
 
 def _scopes(granted: object, asked: frozenset[str]) -> frozenset[str]:
-    """A missing scope means "as asked" (RFC 6749, section 5.1); a list of them, though no RFC has it, is understood."""
+    """A missing scope means "as asked" (RFC 6749, section 5.1); a list or commas, though no RFC has them, are read."""
     if granted is None:
         return asked
     words = granted.split() if isinstance(granted, str) else granted if isinstance(granted, list) else []
-    return frozenset(word for word in words if isinstance(word, str) and _SCOPE.fullmatch(word))
+    named = frozenset(word for word in words if isinstance(word, str) and _SCOPE.fullmatch(word))
+    if named <= asked:  # a scope's own name may have a comma
+        return named
+    return frozenset(part for word in named for part in word.split(",") if part)
 
 
 def _retry_after(answer: Answer) -> timedelta | None:
-    """Retry-After in seconds or as a date, which is compared with the API's own Date (RFC 9110, section 10.2.3)."""
-    text = answer.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return min(timedelta(seconds=int(text[:9])), _LONGEST_RETRY_AFTER)
-    at = _date(text)
-    if at is None:
-        return None
-    wait = at - (_date(answer.headers.get("date", "")) or answer.received_at)
-    return min(max(wait, timedelta(0)), _LONGEST_RETRY_AFTER)
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    headers = answer.headers
+    return parse_retry_after(
+        headers.get("retry-after"),
+        date=headers.get("date"),
+        now=answer.received_at,
+        shortest=timedelta(0),
+        longest=_LONGEST_RETRY_AFTER,
+    )
 
 
 def _named(status: int) -> str:
@@ -179,7 +188,12 @@ def _named(status: int) -> str:
 
 def _detail(said: Mapping[str, Any], credentials: Credentials) -> str:
     """The API's own words, fit for a log and for Redis: short, printable, without what they repeat of the request."""
-    words = [said[key] for key in ("error", "error_description") if isinstance(said.get(key), str)]
+    # API Gateway's own errors have "message", those of its authorizers and of AWS services "Message".
+    error = said.get("error")
+    nested = error if isinstance(error, dict) else {}
+    first = [said.get("error"), nested.get("code")]
+    then = [said.get("error_description"), nested.get("message"), said.get("message"), said.get("Message")]
+    words = [next((word for word in group if word and isinstance(word, str)), "") for group in (first, then)]
     spoken = [word if word in _CODES else _discreet(word, credentials) for word in words]
     text = ": ".join(word for word in spoken if word)[:200]
     return f" ({text})" if text else ""

@@ -86,6 +86,8 @@ class Minting:
             taken_ms=round(minted.taken / timedelta(milliseconds=1)),
             scopes=sorted(minted.scopes),
         )
+        if minted.oddities:
+            log.warning("token_answer_odd", oddities=list(minted.oddities))
         self.meter.token_minted()
         token = Token(value=minted.value, generation=generation, scopes=minted.scopes)
         return held_until(ends_at, token=token, life=self._life(ends_at), roll=self.rolls())

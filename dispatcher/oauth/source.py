@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from dispatcher.domain.errors import BrokerUnavailable, CredentialsRefused, ScopeMissing, TokenUnavailable
@@ -111,6 +112,24 @@ class SharedTokenSource:
         except BrokerUnavailable as error:
             self._leave_redis_alone(error)
 
+    def renew(self) -> None:
+        """Fetch a new token for the fleet now, whatever the present one is like; that one stays good until then.
+
+        Other processes take the new one when the API refuses theirs, or when theirs is due for a refresh.
+
+        :raises TokenUnavailable: the API granted none, or another process is fetching one at this moment.
+        :raises BrokerUnavailable: Redis cannot be reached, so none could be shared.
+        """
+        owner = self._store.lock.acquire()
+        if owner is None:
+            raise TokenUnavailable("another process is fetching a token at this moment", retry_after=_BUSY_RETRY)
+        before = self._hand.usable()
+        stray = self._minting.for_all(owner)
+        if stray is not None:
+            raise BrokerUnavailable("Redis did not take the new token: the fleet goes on with the present one")
+        if self._hand.usable() is before:
+            raise self._unavailable()
+
     def try_again(self) -> None:
         """Lift the fleet's cool-down: somebody has put right what failed. The count of failures begins anew.
 
@@ -138,7 +157,8 @@ class SharedTokenSource:
             held = None if ours else held
         elif record is not None and not ours:
             held = self._held(record, asked_at)
-        return self._state(held, reading.trouble)
+        state = self._state(held, reading.trouble)
+        return state if record is None else replace(state, oddities=record.oddities)
 
     def _renewed(self) -> Held:
         """Return the best token to be had; only the thread whose turn it is does anything about it."""

@@ -37,6 +37,8 @@ class Record:
     """How long it still is, by Redis' clock."""
     retired: bool
     """The API refused it."""
+    oddities: tuple[str, ...] = ()
+    """What was against the RFC in the answer that brought it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +71,9 @@ class TokenStore:
             reply = [_text(each) for each in _reply(self._read, [self._record, self._failure], [])]
         except UnicodeDecodeError:
             return Reading(record=None, trouble=None)
-        generation, sealed, life_ms, retired, ttl_ms, count, kind, reason, cooling_ms = reply
+        generation, sealed, life_ms, retired, ttl_ms, count, kind, reason, cooling_ms, oddities = reply
         return Reading(
-            record=self._opened(generation, sealed, life_ms, retired, ttl_ms),
+            record=self._opened(generation, sealed, life_ms, ttl_ms, retired=retired, oddities=oddities),
             trouble=_trouble(kind, reason, count, cooling_ms),
         )
 
@@ -81,7 +83,8 @@ class TokenStore:
         None means that the lock has passed to another meanwhile: whatever that one stores is not touched.
         """
         sealed = self._seal.close(minted.value, minted.scopes)
-        arguments: list[str | int] = [owner, sealed, max(1, int(trusted / _MILLISECOND))]
+        oddities = "\n".join(minted.oddities)
+        arguments: list[str | int] = [owner, sealed, max(1, int(trusted / _MILLISECOND)), oddities]
         reply = _reply(self._keep, [self._record, self._lock, self._failure], arguments)
         return None if reply is None else int(_text(reply))
 
@@ -106,7 +109,9 @@ class TokenStore:
         """Mark this generation as refused by the API, if it is the present one; tells whether this call did it."""
         return bool(_reply(self._retire, [self._record], [generation]))
 
-    def _opened(self, generation: str, sealed: str, life_ms: str, retired: str, ttl_ms: str) -> Record | None:
+    def _opened(
+        self, generation: str, sealed: str, life_ms: str, ttl_ms: str, *, retired: str, oddities: str
+    ) -> Record | None:
         opened = self._seal.open(sealed)
         number, life, left = _number(generation), _number(life_ms), _number(ttl_ms)
         if opened is None or number is None or life is None or left is None:
@@ -116,6 +121,7 @@ class TokenStore:
             life=life * _MILLISECOND,
             left=min(life, left) * _MILLISECOND,
             retired=retired != "",
+            oddities=tuple(oddities.splitlines()),
         )
 
 

@@ -53,6 +53,8 @@ class Minted:
     scopes: frozenset[str]
     taken: timedelta
     """How long the token call took."""
+    oddities: tuple[str, ...] = ()
+    """What was against RFC 6749 in the answer, though clear all the same."""
 
 
 class FailureKind(StrEnum):

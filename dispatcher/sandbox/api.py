@@ -54,7 +54,7 @@ class Api:
         provider = self._provider
         entry = Entry(at=time.time(), kind="probe", path=PROBE_PATH)
         try:
-            claims = _said(entry, provider.tokens.check(request.headers.get("Authorization"), None, entry.at))
+            claims = _said(entry, provider.check_token(request.headers.get("Authorization"), None, entry.at))
             provider.spend_allowance(entry.at)
         except Refusal as refusal:
             return await self._refuse(entry, refusal, provider.latency_s())
@@ -101,7 +101,7 @@ class Api:
         entry = Entry(at=time.time(), kind=call.kind, path=call.path, idempotency_key=key)
         try:
             body = await _read(request)
-            _said(entry, provider.tokens.check(request.headers.get("Authorization"), call.scope, entry.at))
+            _said(entry, provider.check_token(request.headers.get("Authorization"), call.scope, entry.at))
             _require_type(request, JSON_TYPE, 415)
             content = call.check(body)
             entry.recipient, entry.details = content.recipient, content.details
@@ -119,7 +119,7 @@ class Api:
 
     def _fall(self, entry: Entry) -> FaultRule | None:
         """The rule that a good request falls to; fills in what becomes of it."""
-        rule = self._provider.rules.fire(entry.path, entry.recipient)
+        rule = self._provider.rules.fire(entry.path, entry.recipient, entry.details)
         if rule is None:
             entry.carried_out, entry.status = True, 200
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dispatcher.sandbox.faults import FaultRule, parse_rule
 from dispatcher.sandbox.scopes import KNOWN_SCOPES
-from dispatcher.sandbox.settings import TOKEN_FAULTS, SandboxSettings, SettingRefused
+from dispatcher.sandbox.settings import THROTTLERS, TOKEN_FAULTS, SandboxSettings, SettingRefused
 
 SECRET_VARIABLE = "SANDBOX_CLIENT_SECRET"
 SIGNING_KEY_VARIABLE = "SANDBOX_SIGNING_KEY"
@@ -42,10 +42,12 @@ def parser() -> argparse.ArgumentParser:
         ("--rate-limit", {"metavar": "N/s", "help": "calls allowed per s, m or h, such as 50/s (default no limit)"}),
         ("--rate-burst", {"type": int, "help": "calls that may come at once (default one second's worth)"}),
         ("--retry-after-s", {"type": float, "help": "what a 429 says in Retry-After (default the true wait)"}),
+        ("--throttled-by", {"choices": THROTTLERS, "help": "who answers 429 (default api; gateway: no Retry-After)"}),
         ("--token-expires-in", {"type": int, "metavar": "S", "help": "token life in seconds (default 3600)"}),
         ("--token-real-expires-in", {"type": int, "metavar": "S", "help": "the true token life, where it differs"}),
         ("--token-latency-ms", {"type": float, "help": "how long a token request takes (default 0)"}),
         ("--token-fault", {"choices": TOKEN_FAULTS, "help": "how token requests fail (default not)"}),
+        ("--dead-token-status", {"type": int, "help": "what a dead token is answered: 401 or 403 (default 401)"}),
         ("--granted-scopes", {"help": f"the most that is granted, space-separated (default {' '.join(KNOWN_SCOPES)})"}),
         ("--honour-idempotency-keys", {"action": "store_true", "help": "answer a repeated Idempotency-Key as before"}),
         ("--seed", {"type": int, "help": "begins the random generators (default 0)"}),

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from dispatcher.sandbox.faults import FaultRule
-from dispatcher.sandbox.refusal import JSON_TYPE, error_body
+from dispatcher.sandbox.refusal import JSON_TYPE, error_body, gateway_refusal
 
 GARBAGE = b"\x00\x15\x03\x01\xff\xfe this is not HTTP\r\n\r\n"
+GATEWAY_LIMIT_S = 29
+"""After so long API Gateway answers 504, whatever the API behind it does."""
 HUGE_BODY_BYTES = 1024 * 1024
 _HUGE_PIECE = b"x" * 16 * 1024
 _DRIPS = 10
@@ -101,6 +103,15 @@ def _json_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     return {**_JSON_HEADERS, **headers} if headers else _JSON_HEADERS
 
 
+async def _gateway(_request: web.Request, _answer: Answer, rule: FaultRule) -> web.StreamResponse:
+    status = rule.status_seen
+    delay_s = rule.delay_s if rule.delay_s is not None else GATEWAY_LIMIT_S if status == 504 else 0
+    if delay_s:
+        await asyncio.sleep(delay_s)
+    refusal = gateway_refusal(status, rule.message, rule.error_type)
+    return answered(status, Answer(refusal.body(), refusal.headers))
+
+
 async def _redirect(_request: web.Request, _answer: Answer, rule: FaultRule) -> web.StreamResponse:
     return web.Response(status=302, headers={"Location": rule.location})
 
@@ -157,4 +168,5 @@ _DELIVERIES: Mapping[str, Callable[[web.Request, Answer, FaultRule], Awaitable[w
     "garbage_after_accepting": _garbage,
     "huge_body": _huge_body,
     "redirect": _redirect,
+    "gateway": _gateway,
 }

@@ -38,16 +38,21 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
         "garbage_after_accepting": Action(carried_out=True, status=None),
         "huge_body": Action(carried_out=True, status=200),
         "redirect": Action(carried_out=False, status=302),
+        "gateway": Action(carried_out=False, status=403),
     }
 )
-"""Each action by its name. `status` answers with the rule's own status, and is carried out where that is a 2xx."""
+"""Each action by its name. `status` answers with the rule's own status, and is carried out where that is a 2xx; so does
+`gateway`, in the form of the AWS API Gateway before the API, and is carried out only where the rule says so."""
 
 ONLY_WITH = {
-    "status": ("status",),
+    "status": ("status", "gateway"),
     "retry_after": ("status",),
     "error": ("status",),
     "error_description": ("status",),
-    "carried_out": ("status",),
+    "carried_out": ("status", "gateway"),
+    "message": ("gateway",),
+    "error_type": ("gateway",),
+    "delay_s": ("gateway",),
     "hang_s": ("hang", "hang_after_accepting"),
     "drip_s": ("slow_body",),
     "location": ("redirect",),
@@ -67,6 +72,9 @@ class FaultRule:
     path: str
     action: str
     recipient: str | None = None
+    text: str | None = None
+    """Part of the SMS or of the gift's note, as a firewall looks for it; whatever the letters' case."""
+    sku: str | None = None
     probability: float = 1.0
     times: int | None = None
     status: int | None = None
@@ -78,27 +86,38 @@ class FaultRule:
     hang_s: float = 60.0
     drip_s: float = 2.0
     location: str = "/moved"
+    message: str | None = None
+    error_type: str | None = None
+    delay_s: float | None = None
+    """Until the gateway answers; 29 s for a 504, else none."""
 
     @property
     def carries_out(self) -> bool:
         """Whether the request has its effect, whatever the caller then sees."""
         if self.action == "status":
             return self.status_seen < _FIRST_REFUSAL if self.carried_out is None else self.carried_out
+        if self.action == "gateway":
+            return bool(self.carried_out)
         return ACTIONS[self.action].carried_out
 
     @property
     def status_answered(self) -> int | None:
         """The status that the caller sees, None where none comes."""
-        return self.status_seen if self.action == "status" else ACTIONS[self.action].status
+        return self.status_seen if self.action in ("status", "gateway") else ACTIONS[self.action].status
 
     @property
     def status_seen(self) -> int:
-        """The status that a `status` rule answers with."""
-        return 503 if self.status is None else self.status
+        """The status that a `status` or `gateway` rule answers with."""
+        return (ACTIONS[self.action].status or 503) if self.status is None else self.status
 
-    def matches(self, path: str, recipient: str | None) -> bool:
+    def matches(self, path: str, recipient: str | None, details: Mapping[str, str]) -> bool:
         """Whether the rule looks at this request at all."""
-        return self.path in (ANY_PATH, path) and self.recipient in (None, recipient)
+        if self.path not in (ANY_PATH, path) or self.recipient not in (None, recipient):
+            return False
+        if self.sku is not None and self.sku != details.get("sku"):
+            return False
+        said = f"{details.get('message', '')}\n{details.get('note', '')}".casefold()
+        return self.text is None or self.text.casefold() in said
 
 
 @dataclass(slots=True)
@@ -129,11 +148,11 @@ class FaultRules:
         """Begin the generator anew."""
         self._random.seed(seed)
 
-    def fire(self, path: str, recipient: str | None) -> FaultRule | None:
+    def fire(self, path: str, recipient: str | None, details: Mapping[str, str]) -> FaultRule | None:
         """The rule that this request falls to, if any; spends one of its times."""
         for standing in self._standing:
             rule = standing.rule
-            if standing.left == 0 or not rule.matches(path, recipient):
+            if standing.left == 0 or not rule.matches(path, recipient, details):
                 continue
             if rule.probability < 1 and self._random.random() >= rule.probability:
                 continue
@@ -188,7 +207,9 @@ def _check_value(name: str, value: Any) -> None:
             _require(
                 value is None or _is_whole(value, 1, MOST_TIMES), name, "wants a whole number above 0, or null for ever"
             )
-        case "hang_s" | "drip_s":
+        case "delay_s" if value is None:
+            pass
+        case "hang_s" | "drip_s" | "delay_s":
             _require(_is_number(value, LONGEST_WAIT_S), name, "wants a number of seconds from 0 to 3600")
         case "carried_out":
             _require(isinstance(value, bool), name, "wants true or false")
@@ -199,7 +220,10 @@ def _check_value(name: str, value: Any) -> None:
         case "retry_after":
             right = _is_line(value) or _is_number(value, float("inf"))
             _require(right, name, 'wants seconds, or a header such as "Wed, 21 Oct 2026 07:28:00 GMT"')
-        case "error" | "error_description" | "location":
+        case "text" | "sku":
+            right = value is None or (isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT)
+            _require(right, name, f"wants at most {LONGEST_TEXT} characters, or null for any")
+        case "error" | "error_description" | "location" | "message" | "error_type":
             _require(_is_line(value), name, f"wants a line of at most {LONGEST_TEXT} characters")
         case _:
             pass

@@ -26,6 +26,7 @@ from dispatcher.sandbox.settings import (
     LONGEST_MS,
     LONGEST_S,
     RATE_PATTERN,
+    THROTTLERS,
     TOKEN_FAULTS,
     changeable_fields,
 )
@@ -76,10 +77,12 @@ _SETTING = {
     "rate_limit": _or_null({"type": "string", "pattern": f"^{RATE_PATTERN}$"}, "no limit"),
     "rate_burst": _or_null(_whole(1, LARGEST_BURST), "one second's worth"),
     "retry_after_s": _or_null(_number(0, LONGEST_MS), "the true wait"),
+    "throttled_by": {"type": "string", "enum": list(THROTTLERS)},
     "token_expires_in": _whole(0, LONGEST_S, description="Seconds"),
     "token_real_expires_in": _or_null(_whole(0, LONGEST_S), "as token_expires_in says"),
     "token_latency_ms": _number(0, LONGEST_MS),
     "token_fault": {"enum": [None, *TOKEN_FAULTS]},
+    "dead_token_status": {"type": "integer", "enum": [401, 403]},
     "granted_scopes": _or_null(
         {"type": "array", "items": {"type": "string", "enum": list(KNOWN_SCOPES)}}, "every known scope"
     ),
@@ -94,10 +97,13 @@ _SETTINGS = {
 _SLOWER = {"latency_ms": 150, "latency_jitter_ms": 50, "rate_limit": "50/s"}
 
 _LINE = {"type": "string", "pattern": f"^[ -~]{{1,{LONGEST_TEXT}}}$"}
+_TEXT = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
 _WAIT_S = _number(0, LONGEST_WAIT_S)
 _ANY_ACTION = {
     "path": {"type": "string", "enum": [*PATHS, ANY_PATH]},
     "recipient": _or_null(_LINE, "any; else only this phone number"),
+    "text": _or_null(_TEXT, "any; else only an SMS or a note that holds it, as a firewall looks for it"),
+    "sku": _or_null(_TEXT, "any; else only gifts of this sku"),
     "probability": _number(0, 1, default=1),
     "times": _or_null(_whole(1, MOST_TIMES), "it fires for ever; else how many more times"),
 }
@@ -114,6 +120,9 @@ _SOME_ACTION = {
     "hang_s": _WAIT_S | {"default": 60},
     "drip_s": _WAIT_S | {"default": 2},
     "location": _LINE | {"default": "/moved"},
+    "message": _LINE | {"description": "The gateway's words"},
+    "error_type": _LINE | {"description": "x-amzn-ErrorType; AccessDeniedException has them under Message"},
+    "delay_s": _or_null(_WAIT_S, "29 s for a 504, else at once"),
 }
 
 
@@ -126,7 +135,7 @@ def _rules() -> list[dict[str, Any]]:
         {
             "title": " or ".join(actions) if own else "any other action",
             "type": "object",
-            "required": ["path", "action", *(["status"] if "status" in own else [])],
+            "required": ["path", "action", *(["status"] if "status" in actions else [])],
             "properties": {
                 **_ANY_ACTION,
                 "action": {"type": "string", "enum": actions},

@@ -14,10 +14,10 @@ from dispatcher.sandbox.allowance import Allowance
 from dispatcher.sandbox.content import Content, check_gift, check_sms
 from dispatcher.sandbox.faults import FaultRule, FaultRules
 from dispatcher.sandbox.journal import Journal
-from dispatcher.sandbox.refusal import Refusal
+from dispatcher.sandbox.refusal import ACCESS_DENIED, Refusal, gateway_refusal
 from dispatcher.sandbox.replays import Replays
 from dispatcher.sandbox.settings import SandboxSettings, parse_rate
-from dispatcher.sandbox.tokens import Tokens
+from dispatcher.sandbox.tokens import Claims, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,20 @@ class Provider:
         else:
             self.tokens.revoke(jti)
 
+    def check_token(self, authorization: str | None, scope: str | None, now: float) -> Claims:
+        """The claims of a request's token.
+
+        Raises:
+            Refusal: it does not hold or lacks `scope`; a dead one in the gateway's form, where the settings say so.
+        """
+        try:
+            return self.tokens.check(authorization, scope, now)
+        except Refusal as refusal:
+            if refusal.status == 401 and self.settings.dead_token_status == 403:
+                message = "User is not authorized to access this resource"
+                raise gateway_refusal(403, message, ACCESS_DENIED) from None
+            raise
+
     def spend_allowance(self, now: float) -> None:
         """Count one call against the rate limit.
 
@@ -88,6 +102,8 @@ class Provider:
             return
         wait_s = self._allowance.spend(now)
         if wait_s > 0:
+            if self.settings.throttled_by == "gateway":
+                raise gateway_refusal(429)
             says = self.settings.retry_after_s
             shown = math.ceil(wait_s if says is None else says)
             raise Refusal(

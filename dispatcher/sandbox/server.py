@@ -1,10 +1,13 @@
 """The sandbox as a server: its routes, the form of its errors, its start and its end."""
 
 import asyncio
+import base64
 import logging
 import os
+import random
 import signal
 import time
+import uuid
 from collections.abc import Callable
 
 from aiohttp import web
@@ -17,7 +20,7 @@ from dispatcher.sandbox.explorer import Explorer
 from dispatcher.sandbox.faults import FaultRule
 from dispatcher.sandbox.journal import Entry, Journal
 from dispatcher.sandbox.provider import Provider
-from dispatcher.sandbox.refusal import Refusal, error_body
+from dispatcher.sandbox.refusal import MISSING_TOKEN, Refusal, error_body, gateway_refusal
 from dispatcher.sandbox.settings import SandboxSettings
 
 LARGEST_BODY = 64 * 1024
@@ -28,6 +31,8 @@ _REFUSED_BY_ROUTING = {
     405: ("method_not_allowed", "this path takes another method"),
     413: ("invalid_request", "body: must be at most 64 KB"),
 }
+"""Of the sandbox's own paths; the provider's are behind a gateway, which knows no 404 and no 405."""
+_OWN = (PREFIX, "/docs")
 _log = logging.getLogger(__name__)
 
 
@@ -50,6 +55,7 @@ def serve(
 def application(provider: Provider) -> web.Application:
     """Every route there is, each error in the documented form."""
     app = web.Application(middlewares=[_documented_errors(provider.journal)], client_max_size=LARGEST_BODY)
+    app.on_response_prepare.append(_identify)
     app.add_routes([*Api(provider).routes(), *Backstage(provider).routes(), *Explorer().routes()])
     return app
 
@@ -71,6 +77,14 @@ async def _serve(settings: SandboxSettings, rules: tuple[FaultRule, ...], ready:
         provider.journal.close()
 
 
+async def _identify(request: web.Request, response: web.StreamResponse) -> None:
+    """Give an answer of the provider the ids of the gateway before it."""
+    if not request.path.startswith(_OWN):
+        made = random.getrandbits(128).to_bytes(16)
+        response.headers["x-amzn-RequestId"] = str(uuid.UUID(bytes=made, version=4))
+        response.headers["x-amz-apigw-id"] = base64.b64encode(made[:11]).decode()
+
+
 def _documented_errors(journal: Journal) -> Middleware:
     @web.middleware
     async def documented(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -81,6 +95,10 @@ def _documented_errors(journal: Journal) -> Middleware:
         except web.HTTPException as error:
             if error.status not in _REFUSED_BY_ROUTING:
                 raise
+            if not request.path.startswith(_OWN) and error.status != 413:
+                journal.record(Entry(at=time.time(), kind="other", path=request.path, status=403))
+                unknown = gateway_refusal(403, *MISSING_TOKEN)
+                return answered(403, Answer(unknown.body(), unknown.headers))
             if not request.path.startswith(PREFIX):
                 journal.record(Entry(at=time.time(), kind="other", path=request.path, status=error.status))
             allow = error.headers.get("Allow")

@@ -12,6 +12,7 @@ from typing import Any
 from dispatcher.sandbox.scopes import KNOWN_SCOPES
 
 TOKEN_FAULTS = ("down", "hang", "refuse_credentials", "invalid_scope")
+THROTTLERS = ("api", "gateway")
 RATE_PATTERN = r"([1-9][0-9]{0,6})/(s|m|h)"
 LONGEST_MS = 86_400_000
 LONGEST_S = 315_360_000  # ten years
@@ -56,11 +57,15 @@ class SandboxSettings:
     """How many calls may come at once; None allows what the rate gives in one second."""
     retry_after_s: float | None = None
     """What a 429 says in Retry-After; None says the true wait, rounded up to a second."""
+    throttled_by: str = "api"
+    """Who answers 429: the `api` with Retry-After, or the `gateway` before it without."""
     token_expires_in: int = 3600
     token_real_expires_in: int | None = None
     """When tokens really expire, in seconds, where that differs from what the provider says."""
     token_latency_ms: float = 0
     token_fault: str | None = None
+    dead_token_status: int = 401
+    """What a send with an expired or revoked token is answered; 403 as a gateway's authorizer does."""
     granted_scopes: tuple[str, ...] | None = None
     """The most that a token request is granted; None grants every known scope."""
     honour_idempotency_keys: bool = False
@@ -163,6 +168,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or _is_number(value, 0),
         "wants a number of seconds, 0 or more, or null for the true wait",
     ),
+    "throttled_by": (lambda value: value in THROTTLERS, f"wants one of {', '.join(THROTTLERS)}"),
     "token_expires_in": (lambda value: _is_whole(value, 0, LONGEST_S), "wants a whole number of seconds, 0 or more"),
     "token_real_expires_in": (
         lambda value: value is None or _is_whole(value, 0, LONGEST_S),
@@ -173,6 +179,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or value in TOKEN_FAULTS,
         f"wants null or one of {', '.join(TOKEN_FAULTS)}",
     ),
+    "dead_token_status": (lambda value: _is_whole(value, 401, 403) and value != 402, "wants 401 or 403"),
     "granted_scopes": (
         lambda value: value is None or _are_scopes(value),
         f"wants null or a list of scopes from {' '.join(KNOWN_SCOPES)}",

@@ -97,6 +97,11 @@ class _Numbers(Collector):
         yield paused
         rate = GaugeMetricFamily("dispatcher_rate", "Messages per second.", labels=["channel", "kind"])
         breaker = GaugeMetricFamily("dispatcher_breaker", "1 for the state it is in.", labels=["channel", "state"])
+        suspect = GaugeMetricFamily(
+            "dispatcher_channel_suspects",
+            "Different messages that drew a configuration answer since one was accepted.",
+            labels=["channel"],
+        )
         reached = GaugeMetricFamily("dispatcher_redis_up", "1 if Redis could be asked.")
         try:
             for channel in Channel:
@@ -104,10 +109,11 @@ class _Numbers(Collector):
                 rate.add_metric([channel.value, "configured"], state.configured_rate)
                 rate.add_metric([channel.value, "effective"], state.effective_rate)
                 breaker.add_metric([channel.value, state.breaker], 1)
+                suspect.add_metric([channel.value], state.suspicion.witnesses)
             reached.add_metric([], 1)
         except BrokerUnavailable:
             reached.add_metric([], 0)
-        yield from (rate, breaker, reached)
+        yield from (rate, breaker, suspect, reached)
 
     def _token(self) -> Iterator[Metric]:
         age = GaugeMetricFamily("dispatcher_token_age_seconds", "How old the shared token is.")

@@ -251,3 +251,9 @@ def test_a_message_says_what_it_waits_for(
     assert waits() == "waits: its turn; its campaign sends at 5/s burst 1 at the most"
     books.pause(Channel.SMS, By(actor="olga", reason="fraud", now=clock.now()), until=None)
     assert waits() == "waits: the channel is paused by olga: fraud"
+
+
+def test_a_campaign_s_texts_may_take_as_many_parts_as_the_provider_does(engine: Engine, clock: FakeClock) -> None:
+    rows_ = [{"recipient": number, "body": "x" * length} for number, length in zip(numbers(2), (306, 307), strict=True)]
+    dry = campaigns_on(engine, clock, max_parts=2).dry_run(rows_, template="{body}")
+    assert (dry.recipients, dry.invalid) == (1, 1)

@@ -98,7 +98,7 @@ def test_a_scope_that_was_not_granted_or_not_asked_for(shell: Shell, sandbox: Sa
 def test_the_test_call_fails(shell: Shell, sandbox: SandboxControl) -> None:
     shell.set(probe_path="/nowhere")
     found = steps(shell, 1)
-    assert "/nowhere does not work: 404" in found["test call"]["found"]
+    assert "/nowhere does not work: 403" in found["test call"]["found"]
     assert "DISPATCHER_PROBE_PATH" in found["test call"]["advice"]
 
 

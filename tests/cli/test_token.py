@@ -59,3 +59,26 @@ def test_without_credentials_it_is_wrong_usage(offline: Shell) -> None:
 def test_without_redis_it_still_gets_one(shell: Shell) -> None:
     shell.set(redis_url="redis://127.0.0.1:1/0")
     assert shell("token", "--reveal").code == 0
+
+
+def test_renew_fetches_another_although_the_present_one_is_good(shell: Shell, sandbox: SandboxControl) -> None:
+    first = shell("token", "--reveal").out
+    renewed = shell("token", "--renew", "--reveal").out
+    assert renewed != first
+    assert shell("token", "--reveal").out == renewed, "it is everybody's"
+    assert len(sandbox.journal("token")) == 2
+
+
+def test_renew_that_fails_leaves_the_present_one_and_says_why(shell: Shell, sandbox: SandboxControl) -> None:
+    first = shell("token", "--reveal").out
+    sandbox.fault(path="/oauth2/token", action="gateway", status=429, message="Limit Exceeded")
+    ended = shell("token", "--renew")
+    assert ended.code == 1
+    assert "429 Too Many Requests (Limit Exceeded)" in ended.err
+    sandbox.clear_faults()
+    assert shell("token", "--reveal").out == first
+
+
+def test_renew_needs_redis_to_share_it(shell: Shell) -> None:
+    shell.set(redis_url="redis://127.0.0.1:1/0")
+    assert shell("token", "--renew").code == 1

@@ -7,7 +7,7 @@ import json
 import pytest
 from compose_spec import PyCompose
 
-from dispatcher.settings import Settings, known_names
+from dispatcher.settings import GIFT_READ_TIMEOUT, Settings, known_names
 from tests.deploy import composed, dockerfile
 from tests.deploy.composed import Service
 
@@ -163,7 +163,8 @@ def test_it_has_no_rights_and_a_first_process_that_hands_on_signals(service: Ser
 @pytest.mark.parametrize("name", ["worker", "sandbox-worker"])
 def test_a_worker_may_finish_what_is_in_flight_and_can_be_many(name: str) -> None:
     worker = SERVICES[name]
-    longest = sum(Settings.model_fields[name].default for name in ("connect_timeout", "read_timeout", "slice_seconds"))
+    fields = Settings.model_fields
+    longest = fields["connect_timeout"].default + GIFT_READ_TIMEOUT + fields["slice_seconds"].default
     assert worker.grace >= 2 * longest
     assert worker.given["deploy"] == {"replicas": 1}
     assert not {"container_name", "hostname", "ports"} & set(worker.given)

@@ -25,6 +25,7 @@ NEXT = {
     Next.RETRY: "again",
     Next.RETRY_IN_DOUBT: "again, as a possible duplicate",
     Next.REQUEUE: "queued",
+    Next.SET_BACK: "queued, behind the others",
     Next.DIE: "dead",
     Next.DOUBT: "in doubt",
 }
@@ -33,7 +34,7 @@ EFFECT = {
     Effect.SICK: "feeds the breaker",
     Effect.THROTTLE: "waits, rate lowered",
     Effect.RENEW_TOKEN: "new token",
-    Effect.PAUSE: "paused",
+    Effect.SUSPECT: "suspect",
 }
 LEVELS = {"debug", "info", "warning", "error", "exception"}
 DYNAMIC_LEVEL = {"warning", "error"}

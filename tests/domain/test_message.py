@@ -192,3 +192,13 @@ def test_every_text_is_sent_composed(text: str) -> None:
         body = check(Sms, body=text).body
         assert body is not None
         assert body == unicodedata.normalize("NFC", with_newlines(text))
+
+
+@pytest.mark.parametrize(("length", "fits"), [(306, True), (307, False)])
+def test_a_text_may_take_as_many_parts_as_the_provider_does(length: int, fits: bool) -> None:
+    request, intake = Sms(recipient="+61491570006", body="x" * length), Intake(max_parts=2)
+    if fits:
+        assert check_message(request, id=UUID(int=1), now=NOW, intake=intake).body == request.body
+        return
+    with pytest.raises(InvalidMessage, match="takes 3 SMS parts in GSM-7; shorten it to 2 or fewer"):
+        check_message(request, id=UUID(int=1), now=NOW, intake=intake)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome, OutcomeKind
-from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, Effect, decide
+from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, Effect, Policy, decide
 from dispatcher.domain.state import State
+from dispatcher.domain.suspicion import Blame, Suspicion, blame
 from tests.making import POLICIES
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -23,6 +25,7 @@ class Facts:
     max_attempts: int = 5
     calls_made: int = 0
     doubtful_sends: int = 0
+    configuration_answers: int = 0
 
 
 TABLE = [
@@ -33,7 +36,7 @@ TABLE = [
     (K.FAILED, S.QUEUED, S.IN_DOUBT, True, E.SICK),
     (K.THROTTLED, S.QUEUED, S.QUEUED, False, E.THROTTLE),
     (K.UNAUTHORIZED, S.QUEUED, S.QUEUED, False, E.RENEW_TOKEN),
-    (K.MISCONFIGURED, S.QUEUED, S.QUEUED, False, E.PAUSE),
+    (K.MISCONFIGURED, S.QUEUED, S.QUEUED, False, E.SUSPECT),
     (K.REJECTED, S.DEAD, S.DEAD, True, E.HEALTHY),
     (K.CONFLICT, S.DEAD, S.IN_DOUBT, True, E.HEALTHY),
 ]
@@ -45,6 +48,67 @@ def test_the_table(kind: OutcomeKind, sms: State, gift: State, spends: bool, eff
         decision = decide(POLICIES[channel], Facts(), Outcome(kind=kind), now=NOW, roll=0.5)
         assert (decision.state, decision.spends, decision.effect) == (state, spends, effect)
         assert (decision.due_at is not None) == (state is S.QUEUED)
+
+
+BLAMED = [
+    # answer, attributed to, answers before, state, counts against the message, the least wait in seconds
+    (K.MISCONFIGURED, Blame.TOKEN, 0, S.QUEUED, True, 0),
+    (K.MISCONFIGURED, Blame.TOKEN, 2, S.QUEUED, True, 0),
+    (K.MISCONFIGURED, Blame.OLD_TOKEN, 2, S.QUEUED, False, 0),
+    (K.MISCONFIGURED, Blame.UNCLEAR, 2, S.QUEUED, False, 0),
+    (K.MISCONFIGURED, Blame.CAMPAIGN, 2, S.QUEUED, False, 0),
+    (K.MISCONFIGURED, Blame.CHANNEL, 0, S.QUEUED, False, 0),
+    (K.MISCONFIGURED, Blame.CHANNEL, 2, S.QUEUED, False, 0),
+    (K.MISCONFIGURED, Blame.MESSAGE, 0, S.QUEUED, True, 30),
+    (K.MISCONFIGURED, Blame.MESSAGE, 1, S.QUEUED, True, 30),
+    (K.MISCONFIGURED, Blame.MESSAGE, 2, S.DEAD, True, None),
+    (K.UNAUTHORIZED, Blame.CHANNEL, 2, S.QUEUED, False, 0),
+    (K.UNAUTHORIZED, Blame.MESSAGE, 1, S.QUEUED, True, 30),
+    (K.UNAUTHORIZED, Blame.MESSAGE, 2, S.DEAD, True, None),
+]
+
+
+@pytest.mark.parametrize("policy", [SMS_POLICY, GIFT_POLICY], ids=["sms", "gift"])
+@pytest.mark.parametrize(("kind", "to", "before", "state", "counts", "wait"), BLAMED)
+def test_suspect_what_follows_a_configuration_answer_depends_on_what_it_is_attributed_to(
+    kind: OutcomeKind, to: Blame, before: int, state: State, counts: bool, wait: int | None, policy: Policy
+) -> None:
+    facts, answer = Facts(configuration_answers=before), Outcome(kind=kind, http_status=403, error="forbidden")
+    for roll in (0.0, 0.99):
+        decision = decide(policy, facts, answer, now=NOW, roll=roll, blame=to)
+        assert (decision.state, decision.spends, decision.counts_against_it) == (state, False, counts)
+        if wait is None:
+            assert decision.due_at is None
+        else:
+            assert decision.due_at is not None
+            assert timedelta(seconds=wait) <= decision.due_at - NOW <= timedelta(seconds=2 * wait)
+    if state is S.DEAD:
+        assert "403 forbidden" in decision.why
+
+
+CAMPAIGN = UUID(int=7)
+ATTRIBUTED = [
+    # first guess, different messages, test call failed alike, all of one campaign, attributed to
+    (Blame.TOKEN, 3, True, False, Blame.TOKEN),
+    (Blame.OLD_TOKEN, 3, False, False, Blame.OLD_TOKEN),
+    (Blame.MESSAGE, 1, False, False, Blame.MESSAGE),
+    (Blame.MESSAGE, 2, False, True, Blame.MESSAGE),
+    (Blame.UNCLEAR, 2, False, False, Blame.UNCLEAR),
+    (Blame.MESSAGE, 3, False, False, Blame.CHANNEL),
+    (Blame.UNCLEAR, 3, False, False, Blame.CHANNEL),
+    (Blame.MESSAGE, 1, True, False, Blame.CHANNEL),
+    (Blame.MESSAGE, 3, False, True, Blame.CAMPAIGN),
+    (Blame.MESSAGE, 3, True, True, Blame.CHANNEL),
+]
+
+
+@pytest.mark.parametrize(("guess", "witnesses", "canary_failed", "of_one", "expected"), ATTRIBUTED)
+def test_suspect_neighbours_decide(
+    guess: Blame, witnesses: int, canary_failed: bool, of_one: bool, expected: Blame
+) -> None:
+    campaign = CAMPAIGN if of_one else None
+    suspicion = Suspicion(witnesses=witnesses, canary_failed=canary_failed, campaign=campaign)
+    assert blame(guess, suspicion) is expected
 
 
 def test_the_table_is_whole() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.domain.state import State
-from dispatcher.engine import Pump, PumpShape, Settling, Spool, Tick
+from dispatcher.engine import Canary, Pump, PumpShape, Settling, Spool, Tick
 from dispatcher.ledger import Books, SqlLedger
 from dispatcher.meter import Meter, Unmeasured
 from dispatcher.testing import FakeClock, FixedToken, OpenLimiter, ScriptedTransport, SilentBell
@@ -73,6 +73,7 @@ class House:
             ),
             stopping=stopping,
             meter=self.meter,
+            canary=Canary(spawn=lambda run: run()),
         ).run()
 
     def tick(self) -> Tick:

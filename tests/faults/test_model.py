@@ -171,13 +171,15 @@ class Walk(Hands, Beats, Persons):
 
 def as_it_is(found: object) -> dict[str, object]:
     row = found._mapping  # type: ignore[attr-defined]
-    names = "state attempts_made max_attempts calls_made doubtful_sends due_at expires_at updated_at trigger revision"
+    names = "state attempts_made max_attempts calls_made doubtful_sends configuration_answers due_at expires_at "
+    names += "updated_at trigger revision"
     ours = {name: row[name] for name in [*names.split(), "recipient", "lease_token", "lease_expires_at"]}
     return ours | {"discarded": row["discarded_at"] is not None}
 
 
 def as_it_ought_to_be(each: Expected) -> dict[str, object]:
-    names = "attempts_made max_attempts calls_made doubtful_sends due_at expires_at updated_at revision recipient"
+    names = "attempts_made max_attempts calls_made doubtful_sends configuration_answers due_at expires_at updated_at "
+    names += "revision recipient"
     ours = {name: getattr(each, name) for name in [*names.split(), "discarded"]}
     ours |= {"state": each.state.value, "trigger": each.trigger.value}
     return ours | {"lease_token": each.lease, "lease_expires_at": each.lease_ends}

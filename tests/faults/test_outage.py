@@ -25,7 +25,7 @@ from dispatcher.domain.state import State
 from dispatcher.engine import Pump, PumpShape, Settling, Spool, Tick
 from dispatcher.ledger import Books, SqlLedger
 from dispatcher.limits import RedisLimiter
-from dispatcher.ports import ChannelReport, LimitState, Permits
+from dispatcher.ports import ChannelReport, LimitState, Permits, Standing
 from dispatcher.testing import ACCEPTED, FakeClock, FixedToken, ScriptedTransport, SilentBell
 from tests.making import POLICIES, gift, sms
 
@@ -93,9 +93,9 @@ class AgedLimiter:
         self._age(channel)
         self.limiter.give_back(channel, count)
 
-    def report(self, channel: Channel, report: ChannelReport) -> None:
+    def report(self, channel: Channel, report: ChannelReport) -> Standing:
         self._age(channel)
-        self.limiter.report(channel, report)
+        return self.limiter.report(channel, report)
 
     def state(self, channel: Channel) -> LimitState:
         return self.limiter.state(channel)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from dispatcher.domain.attempt import Claimed
 from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.policy import GIFT_POLICY, SMS_POLICY, decide
+from dispatcher.domain.retry_after import LONGEST, SHORTEST, parse_retry_after
 from dispatcher.domain.state import State
 from dispatcher.gateway.classify import RESPONSE_CAP, Answer, Fault, FaultKind, outcome_of
 from dispatcher.gateway.redact import private_of, readable
-from dispatcher.gateway.retry_after import LONGEST, SHORTEST, parse_retry_after
 from dispatcher.oauth.answer import LONGEST_BODY, read_answer
 from dispatcher.oauth.answer import Answer as TokenAnswer
 from dispatcher.oauth.token import LONGEST_LIFETIME, Credentials, Minted, MintFailed

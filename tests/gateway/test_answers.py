@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gzip
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
+from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 
 from .conftest import Connect
-from .messages import gift, send, sms
+from .messages import ENDPOINTS, gift, send, sms
 from .stand import Peer, Script, Stand, always, answer, dripping, once
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n"
@@ -24,10 +26,10 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n"
         ((200, 201, 202, 204, 207, 299), OutcomeKind.ACCEPTED),
         ((300, 301, 302, 303, 304, 307, 308), OutcomeKind.MISCONFIGURED),
         ((401,), OutcomeKind.UNAUTHORIZED),
-        ((403, 404, 405, 407, 421), OutcomeKind.MISCONFIGURED),
+        ((402, 403, 404, 405, 407, 421), OutcomeKind.MISCONFIGURED),
         ((408, 425), OutcomeKind.FAILED),
         ((409,), OutcomeKind.CONFLICT),
-        ((400, 402, 406, 410, 411, 412, 413, 414, 415, 417, 418, 422, 428, 431, 451), OutcomeKind.REJECTED),
+        ((400, 406, 410, 411, 412, 413, 414, 415, 417, 418, 422, 428, 431, 451), OutcomeKind.REJECTED),
         ((429,), OutcomeKind.THROTTLED),
         ((500, 501, 502, 503, 504, 505, 507, 511, 520, 521, 522, 524, 599), OutcomeKind.FAILED),
         ((101, 103, 600, 700, 999), OutcomeKind.IN_DOUBT),
@@ -220,6 +222,52 @@ def test_the_apis_own_words_are_kept(connect: Connect) -> None:
         outcome = send(connect(api.url)).outcome
     assert outcome.error == "insufficient_scope"
     assert outcome.error_description == "needs the scope write"
+
+
+@pytest.mark.parametrize("name", ["message", "Message"])
+def test_the_gateways_own_words_are_kept_in_either_spelling(connect: Connect, name: str) -> None:
+    with Stand(always(answer(403, f'{{"{name}":"Missing Authentication Token"}}'.encode()))) as api:
+        assert send(connect(api.url)).outcome.error_description == "Missing Authentication Token"
+
+
+@pytest.mark.parametrize("status", [200, 403, 504])
+def test_the_ids_by_which_the_provider_finds_a_call_are_kept(connect: Connect, status: int) -> None:
+    head = {
+        "X-AMZN-RequestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+        "x-amz-apigw-id": "NEVERMORE=",
+        "x-amzn-errortype": "AccessDeniedException",
+        "X-Request-Id": f"{'y' * 300} {sms().recipient}",
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    data = f"HTTP/1.1 {status} So\r\n{lines}Content-Length: 2\r\n\r\n{{}}".encode()
+    with Stand(always(data)) as api:
+        outcome = send(connect(api.url)).outcome
+    assert dict(outcome.request_ids) == {
+        "x-amzn-RequestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+        "x-amz-apigw-id": "NEVERMORE=",
+        "x-amzn-ErrorType": "AccessDeniedException",
+        "x-request-id": "y" * 128,
+    }
+
+
+def test_an_id_never_holds_the_recipient(connect: Connect) -> None:
+    data = answer(403, b"{}", x_request_id=f"call-{sms().recipient}-1")
+    with Stand(always(data)) as api:
+        ((_, value),) = send(connect(api.url)).outcome.request_ids
+    assert "491570006" not in value
+
+
+def test_each_channel_waits_as_long_as_its_endpoint_says(connect: Connect) -> None:
+    seconds = {Channel.SMS: 0.2, Channel.GIFT: 0.9}
+    endpoints = {
+        channel: replace(ENDPOINTS[channel], read_timeout=timedelta(seconds=wait)) for channel, wait in seconds.items()
+    }
+    with Stand(always(b"")) as api:
+        transport = connect(api.url, endpoints=endpoints)
+        for message in (sms(), gift()):
+            sent = send(transport, message)
+            assert sent.outcome.error == "read_timeout"
+            assert seconds[message.channel] <= sent.latency.total_seconds() < seconds[message.channel] + 0.4
 
 
 def test_a_redirect_is_not_followed(connect: Connect) -> None:

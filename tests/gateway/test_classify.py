@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dispatcher.domain.outcome import OutcomeKind
+from dispatcher.domain.retry_after import LONGEST, SHORTEST, parse_retry_after
 from dispatcher.gateway import Answer, Fault, FaultKind, outcome_of
 from dispatcher.gateway.classify import RESPONSE_CAP
 from dispatcher.gateway.redact import Private, readable, redact
-from dispatcher.gateway.retry_after import LONGEST, SHORTEST, parse_retry_after
 
 from .messages import NUMBER, SECRET, TEXT
 

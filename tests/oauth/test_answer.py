@@ -83,7 +83,7 @@ def test_a_token_that_came_too_late_to_be_used_is_a_failure() -> None:
     assert outcome.kind is FailureKind.TRANSIENT
 
 
-@pytest.mark.parametrize("kind", [None, "mac", 7])
+@pytest.mark.parametrize("kind", ["mac", 7, ["Bearer"]])
 def test_a_token_of_another_type_is_of_no_use(kind: object) -> None:
     assert failed(200, GOOD | {"token_type": kind}).kind is FailureKind.CONFIGURATION
 
@@ -143,17 +143,19 @@ def test_the_answer_says_what_kind_of_trouble_it_is(status: int, error: str | No
     ("headers", "seconds"),
     [
         ({"retry-after": "120"}, 120),
+        ({"retry-after": "90.5"}, 90.5),
+        ({"retry-after": "0"}, 0),
         ({"retry-after": "999999999999"}, 3600),
         ({"retry-after": "Thu, 01 Jan 2026 00:01:00 GMT"}, 60),
         ({"retry-after": "Thu, 01 Jan 2026 09:00:30 GMT", "date": "Thu, 01 Jan 2026 09:00:00 GMT"}, 30),
         ({"retry-after": "Thu, 01 Jan 2015 00:00:00 GMT"}, 0),
     ],
 )
-def test_retry_after_is_seconds_or_a_date(headers: dict[str, str], seconds: int) -> None:
+def test_retry_after_is_seconds_or_a_date(headers: dict[str, str], seconds: float) -> None:
     assert failed(429, b"", headers).retry_after == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "²", "Thu, 99 Foo 2026"])
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1,5", "²", "Thu, 99 Foo 2026"])
 def test_a_senseless_retry_after_says_nothing(text: str) -> None:
     assert failed(503, b"", {"retry-after": text}).retry_after is None
 
@@ -201,3 +203,42 @@ def test_whatever_comes_is_a_value(status: int, body: bytes, retry_after: str, t
     assert isinstance(outcome, Minted | MintFailed)
     if isinstance(outcome, MintFailed):
         outcome.reason.encode()
+
+
+def without(name: str) -> dict[str, object]:
+    return {key: value for key, value in GOOD.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (without("token_type"), "no token_type"),
+        (GOOD | {"token_type": None}, "no token_type"),
+        (GOOD | {"error": ""}, "empty error"),
+        (GOOD | {"error": None}, "empty error"),
+        (GOOD | {"scope": "read,write"}, "commas"),
+        (GOOD | {"scope": "read, write"}, "commas"),
+        (GOOD | {"scope": ["read", "write"]}, "a list"),
+        (without("expires_in"), "no expires_in"),
+    ],
+)
+def test_what_is_odd_and_clear_all_the_same_is_taken_and_named(body: dict[str, object], says: str) -> None:
+    outcome = read(200, body)
+    assert isinstance(outcome, Minted)
+    assert outcome.scopes == {"read", "write"}
+    (oddity,) = outcome.oddities
+    assert says in oddity
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, {"message": "Missing Authentication Token"}),
+        (403, {"Message": "Missing Authentication Token"}),
+        (429, {"message": "Missing Authentication Token"}),
+        (400, {"error": {"code": "x", "message": "Missing Authentication Token"}}),
+        (400, {"error": "", "error_description": "Missing Authentication Token"}),
+    ],
+)
+def test_the_gateways_words_are_shown(status: int, body: dict[str, object]) -> None:
+    assert "Missing Authentication Token" in failed(status, body).reason

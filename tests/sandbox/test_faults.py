@@ -9,10 +9,11 @@ import pytest
 import requests
 
 from dispatcher.sandbox import JournalEntry, SandboxControl, SandboxRefused
-from dispatcher.sandbox.faults import ACTIONS
+from dispatcher.sandbox.delivery import GATEWAY_LIMIT_S
+from dispatcher.sandbox.faults import ACTIONS, parse_rule
 from dispatcher.sandbox.openapi_backstage import BACKSTAGE_PATHS
 
-from .caller import SMS, Caller, error_of
+from .caller import GIFT, SMS, Caller, error_of
 
 SEND = "/sendSMS"
 
@@ -247,3 +248,42 @@ def test_every_action_is_in_the_openapi_document() -> None:
     body = BACKSTAGE_PATHS["/_sandbox/faults"]["post"]["requestBody"]["content"]["application/json"]
     named = [action for rule in body["schema"]["oneOf"] for action in rule["properties"]["action"]["enum"]]
     assert sorted(named) == sorted(ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "body"),
+    [
+        ({}, 403, {"message": "Forbidden"}),
+        ({"status": 429, "message": "Limit Exceeded"}, 429, {"message": "Limit Exceeded"}),
+        ({"status": 500}, 500, {"message": "Internal server error"}),
+        ({"status": 504, "delay_s": 0.01}, 504, {"message": "Endpoint request timed out"}),
+        (
+            {"error_type": "AccessDeniedException", "message": "User is not authorized"},
+            403,
+            {"Message": "User is not authorized"},
+        ),
+    ],
+)
+def test_the_gateway_before_the_api_answers_in_its_own_form(
+    sandbox: SandboxControl, caller: Caller, given: dict[str, Any], status: int, body: dict[str, str]
+) -> None:
+    sandbox.fault(path=SEND, action="gateway", **given)
+    answer = caller.send_sms()
+    assert (answer.status_code, answer.json()) == (status, body)
+    assert answer.headers["x-amzn-ErrorType"].endswith("Exception")
+    entry = only_entry(sandbox)
+    assert (entry.carried_out, entry.status, entry.fault) == (False, status, "gateway")
+
+
+def test_a_504_comes_after_29_seconds_and_may_hide_that_it_was_carried_out(sandbox: SandboxControl) -> None:
+    rule = parse_rule({"path": "*", "action": "gateway", "status": 504, "carried_out": True})
+    assert (rule.delay_s, GATEWAY_LIMIT_S, rule.carries_out) == (None, 29, True)
+
+
+def test_a_rule_may_look_at_what_a_request_says(sandbox: SandboxControl, caller: Caller) -> None:
+    sandbox.fault(path="*", action="gateway", text="${JNDI:")
+    sandbox.fault(path="/gifting/send", action="status", status=404, sku="GONE")
+    texts = ["hello", "dear ${jndi:ldap://x}", "hello again"]
+    assert [caller.send_sms({**SMS, "message": text}).status_code for text in texts] == [200, 403, 200]
+    assert [caller.send_gift({**GIFT, "sku": sku}).status_code for sku in ("COFFEE", "GONE")] == [200, 404]
+    assert caller.send_gift({**GIFT, "note": "a ${jndi:x} b"}).status_code == 403

@@ -124,13 +124,38 @@ def test_a_body_larger_than_64_kb_is_refused(sandbox: SandboxControl, caller: Ca
     assert [(entry.carried_out, entry.status) for entry in sandbox.journal("sms")] == [(False, 413)]
 
 
-def test_other_paths_and_methods_are_refused_in_the_documented_form(sandbox: SandboxControl) -> None:
-    assert error_of(requests.get(sandbox.url + "/nowhere", timeout=5)) == (404, "not_found")
-    wrong_method = requests.get(sandbox.url + "/sendSMS", timeout=5)
-    assert error_of(wrong_method) == (405, "method_not_allowed")
-    assert wrong_method.headers["Allow"] == "POST"
+def test_other_paths_and_methods_are_refused_as_by_the_gateway_before_the_api(sandbox: SandboxControl) -> None:
+    for path in ("/nowhere", "/sendSMS"):
+        answer = requests.get(sandbox.url + path, timeout=5)
+        assert (answer.status_code, answer.json()) == (403, {"message": "Missing Authentication Token"})
+        assert answer.headers["x-amzn-ErrorType"] == "MissingAuthenticationTokenException"
     assert error_of(requests.get(sandbox.url + "/_sandbox/nowhere", timeout=5)) == (404, "not_found")
-    assert [(entry.path, entry.status) for entry in sandbox.journal("other")] == [("/nowhere", 404), ("/sendSMS", 405)]
+    assert [(entry.path, entry.status) for entry in sandbox.journal("other")] == [("/nowhere", 403), ("/sendSMS", 403)]
+
+
+def test_every_answer_has_the_ids_of_the_gateway(sandbox: SandboxControl, caller: Caller) -> None:
+    sandbox.fault(path="/sendSMS", action="slow_body", drip_s=0.01, times=1)
+    answers = [caller.send_sms(), caller.send_sms(), caller.probe(), caller.send_sms({})]
+    assert len({answer.headers["x-amzn-RequestId"] for answer in answers}) == len(answers)
+    assert all(answer.headers["x-amz-apigw-id"] for answer in answers)
+    own = requests.get(sandbox.url + "/_sandbox/summary", timeout=5)
+    assert "x-amzn-RequestId" not in own.headers
+
+
+def test_a_dead_token_is_answered_403_where_an_authorizer_caches(sandbox: SandboxControl, caller: Caller) -> None:
+    sandbox.settings(dead_token_status=403)
+    sandbox.revoke()
+    answer = caller.send_sms()
+    assert (answer.status_code, list(answer.json())) == (403, ["Message"])
+    assert answer.headers["x-amzn-ErrorType"] == "AccessDeniedException"
+
+
+def test_the_gateway_throttles_without_saying_for_how_long(sandbox: SandboxControl, caller: Caller) -> None:
+    sandbox.settings(rate_limit="1/h", throttled_by="gateway")
+    assert caller.send_sms().status_code == 200
+    answer = caller.send_sms()
+    assert (answer.status_code, answer.json()) == (429, {"message": "Too Many Requests"})
+    assert "Retry-After" not in answer.headers
 
 
 def test_a_request_without_a_good_token_is_refused_whatever_it_says(sandbox: SandboxControl) -> None:

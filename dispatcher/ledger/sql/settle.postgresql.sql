@@ -9,7 +9,7 @@ WITH incoming AS MATERIALIZED (
         outcome text, http_status smallint, error text, error_description text, retry_after_s double precision,
         provider_id text, latency_ms integer, token_generation bigint, response text, next_due_at timestamp,
         why_next text, state text, spent smallint, doubtful smallint, refused_generation bigint, accepted smallint,
-        free smallint, last_error text, failure text
+        free smallint, last_error text, failure text, configuration_answers smallint, request_ids jsonb
     )
 ), settled AS (
     UPDATE dispatcher_messages m SET
@@ -20,6 +20,7 @@ WITH incoming AS MATERIALIZED (
         calls_made = m.calls_made + 1,
         doubtful_sends = m.doubtful_sends + i.doubtful,
         refused_generation = i.refused_generation,
+        configuration_answers = i.configuration_answers,
         "trigger" = 'auto',
         lease_token = CASE WHEN i.state = 'in_doubt' THEN m.lease_token END,
         lease_expires_at = NULL,
@@ -39,12 +40,14 @@ WITH incoming AS MATERIALIZED (
 ), attempted AS (
     INSERT INTO dispatcher_attempts (
         id, message_id, number, "trigger", worker, started_at, finished_at, outcome, http_status, error,
-        error_description, retry_after_s, provider_id, latency_ms, token_generation, response, next_due_at, why_next
+        error_description, retry_after_s, provider_id, latency_ms, token_generation, response, next_due_at, why_next,
+        request_ids
     )
     SELECT
         i.attempt_id, i.id, s.calls_made, i."trigger", i.worker, i.started_at AT TIME ZONE 'UTC',
         i.finished_at AT TIME ZONE 'UTC', i.outcome, i.http_status, i.error, i.error_description, i.retry_after_s,
-        i.provider_id, i.latency_ms, i.token_generation, i.response, i.next_due_at AT TIME ZONE 'UTC', i.why_next
+        i.provider_id, i.latency_ms, i.token_generation, i.response, i.next_due_at AT TIME ZONE 'UTC', i.why_next,
+        i.request_ids
     FROM incoming i JOIN settled s ON s.id = i.id
 ), freed AS (
     DELETE FROM dispatcher_gift_guards g USING incoming i, settled s

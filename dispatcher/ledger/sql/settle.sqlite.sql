@@ -10,6 +10,7 @@ UPDATE dispatcher_messages SET
     calls_made = calls_made + 1,
     doubtful_sends = doubtful_sends + i.doubtful,
     refused_generation = i.refused_generation,
+    configuration_answers = i.configuration_answers,
     "trigger" = 'auto',
     lease_token = CASE WHEN i.state = 'in_doubt' THEN lease_token END,
     lease_expires_at = NULL,
@@ -30,6 +31,7 @@ FROM (
         json_extract(value, '$.spent') AS spent,
         json_extract(value, '$.doubtful') AS doubtful,
         json_extract(value, '$.refused_generation') AS refused_generation,
+        json_extract(value, '$.configuration_answers') AS configuration_answers,
         json_extract(value, '$.provider_id') AS provider_id,
         json_extract(value, '$.outcome') AS outcome,
         json_extract(value, '$.last_error') AS last_error,
@@ -46,7 +48,8 @@ RETURNING id, channel;
 
 INSERT INTO dispatcher_attempts (
     id, message_id, number, "trigger", worker, started_at, finished_at, outcome, http_status, error,
-    error_description, retry_after_s, provider_id, latency_ms, token_generation, response, next_due_at, why_next
+    error_description, retry_after_s, provider_id, latency_ms, token_generation, response, next_due_at, why_next,
+    request_ids
 )
 SELECT
     json_extract(value, '$.attempt_id'), m.id, m.calls_made, json_extract(value, '$.trigger'),
@@ -55,7 +58,7 @@ SELECT
     json_extract(value, '$.error_description'), json_extract(value, '$.retry_after_s'),
     json_extract(value, '$.provider_id'), json_extract(value, '$.latency_ms'),
     json_extract(value, '$.token_generation'), json_extract(value, '$.response'),
-    json_extract(value, '$.next_due_at'), json_extract(value, '$.why_next')
+    json_extract(value, '$.next_due_at'), json_extract(value, '$.why_next'), json_extract(value, '$.request_ids')
 FROM json_each(:settlements) JOIN dispatcher_messages m ON m.id = json_extract(value, '$.id');
 
 -- A gift that was certainly not carried out loses its guard, and its campaign gets back what was booked for it.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
@@ -17,6 +17,7 @@ from dispatcher.embedded.reconcile import Balance, reconcile
 from dispatcher.ledger import Filter, Message
 from dispatcher.ledger.engine import reading
 from dispatcher.ledger.tables import AttemptRow, CampaignRow, GiftGuardRow, MessageRow
+from tests.faults.chaos.producer import POISON, UNKNOWN_SKU
 from tests.faults.chaos.world import CAMPAIGN, World
 
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -83,6 +84,9 @@ def _rows(world: World, recipients: int) -> list[str]:
         MessageRow.id.in_(select(GiftGuardRow.message_id)),
     )
     leased = select(MessageRow.id).where(MessageRow.lease_expires_at.is_not(None))
+    poisoned = or_(MessageRow.body.contains(POISON), MessageRow.gift["sku"].as_string() == UNKNOWN_SKU)
+    through = select(MessageRow.id).where(poisoned, MessageRow.state == State.ACCEPTED.value)
+    doomed = select(MessageRow.id).where(poisoned, MessageRow.state == State.QUEUED.value)
     intake = select(func.count()).where(MessageRow.campaign_id == CampaignRow.id, CampaignRow.name == CAMPAIGN)
     with reading(world.engine) as connection:
         for what, chosen in (
@@ -90,6 +94,8 @@ def _rows(world: World, recipients: int) -> list[str]:
             ("a gift that may have been carried out has no guard", unguarded),
             ("a gift that was not carried out is guarded", guarded),
             ("it is leased though nothing runs", leased),
+            ("the API refuses what it says, and it was accepted", through),
+            ("the API refuses what it says, and it waits for ever", doomed),
         ):
             found += [f"{what}: {id_}" for id_ in connection.execute(chosen.limit(5)).scalars()]
         taken_in = connection.execute(intake).scalar_one()

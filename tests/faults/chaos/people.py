@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +32,14 @@ def open_channels(world: World) -> list[subprocess.Popen[bytes]]:
     The ledger or Redis may be away: then they fail, and the pauses end by themselves.
     """
     return [world.command("channel", "resume", channel.value) for channel in Channel]
+
+
+def send_neighbours(world: World) -> None:
+    """Send one good message on each channel, as any application does all day: neighbours show that a channel works."""
+    key = f"neighbour-{time.monotonic_ns()}"
+    world.command("sms", "+61491570006", "all is well", "--key", key)
+    gift = ("--sku", "CARD", "--amount", "10", "--currency", "AUD", "--key", f"{key}-gift")
+    world.command("gift", "+61491570006", *gift)
 
 
 def replay_all(world: World, _: random.Random) -> None:

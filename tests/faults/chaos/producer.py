@@ -19,6 +19,10 @@ from dispatcher import Dispatcher, Gift, Receipt, Sms
 from dispatcher.domain.errors import LedgerUnavailable
 
 _KEEP_TRYING_S = 0.2
+POISON, UNKNOWN_SKU = "${jndi:", "GONE"
+"""What the API refuses whatever else goes well: a text that its firewall knows, a sku that it does not."""
+_POISONOUS = 0.005
+"""Share of messages that the API refuses for what they say."""
 
 
 def recipient(dice: random.Random) -> str:
@@ -73,13 +77,14 @@ class Producer:
         return len(receipts)
 
     def _sms(self) -> Sms:
-        return Sms(recipient=recipient(self._dice), body=f"text {self._key()}", idempotency_key=self._key(step=1))
+        body = f"text {self._key()}{POISON if self._dice.random() < _POISONOUS else ''}"
+        return Sms(recipient=recipient(self._dice), body=body, idempotency_key=self._key(step=1))
 
     def _gift(self) -> dict[str, Any]:
         key = self._key(step=1)
         return {
             "recipient": recipient(self._dice),
-            "sku": "CARD",
+            "sku": UNKNOWN_SKU if self._dice.random() < _POISONOUS else "CARD",
             "amount": "10",
             "currency": "AUD",
             "idempotency_key": key,

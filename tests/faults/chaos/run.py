@@ -141,7 +141,7 @@ def _come_to_rest(world: World, say: Callable[[str], object]) -> str | None:
     """Wait until nothing is queued or in flight. Waits of a backoff are cut short: nobody learns from them here."""
     ends = time.monotonic() + _AT_REST_S
     under_way = (State.QUEUED.value, State.SENDING.value)
-    asked = 0.0
+    asked, neighbours = 0.0, time.monotonic()
     while True:
         with transaction(world.engine) as connection:
             found = connection.execute(
@@ -159,6 +159,9 @@ def _come_to_rest(world: World, say: Callable[[str], object]) -> str | None:
         if time.monotonic() > ends:
             return f"not at rest after {_AT_REST_S:.0f} s: {left}"
         world.supervise()
+        if time.monotonic() - neighbours > 3:
+            neighbours = time.monotonic()
+            people.send_neighbours(world)
         if time.monotonic() - asked > 10:
             asked = time.monotonic()
             say(f"        still under way: {left}")

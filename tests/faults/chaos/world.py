@@ -22,6 +22,7 @@ from sqlalchemy import Engine, text
 from dispatcher.ledger import Books, make_engine, migrate
 from dispatcher.sandbox import SandboxControl, SandboxSettings, running_sandbox
 from tests.campaigns.making import numbers
+from tests.faults.chaos.producer import POISON, UNKNOWN_SKU
 from tests.faults.chaos.servers import Broker, Postgres, kill_group
 from tests.faults.chaos.wires import API_HOST, ApiWire, LedgerWire, Wires
 from tests.servers import port_of
@@ -29,6 +30,11 @@ from tests.servers import port_of
 DNS_GONE = "CHAOS_DNS_GONE"
 """While the file that this names exists, no process can look up the API's name."""
 CAMPAIGN = "chaos"
+FIREWALL: list[dict[str, Any]] = [
+    {"path": "/sendSMS", "action": "gateway", "text": POISON},
+    {"path": "/gifting/send", "action": "status", "status": 404, "sku": UNKNOWN_SKU},
+]
+"""Answers that depend on what a message says, always in force: what draws them never gets through."""
 PROGRAM = [sys.executable, "-m", "dispatcher"]
 
 
@@ -143,9 +149,9 @@ class World:
         return process
 
     def apply_rules(self) -> None:
-        """Have the API misbehave by the rules in force, and by no other."""
+        """Have the API misbehave by the rules in force, and by no other but the firewall's."""
         self.sandbox.clear_faults()
-        for rule in self.rules:
+        for rule in [*self.rules, *FIREWALL]:
             self.sandbox.fault(**rule)
 
     def carried_out(self) -> Counter[str]:
@@ -231,6 +237,7 @@ def running_world(
             environment=_environment(seen_url, broker.url, api, folder),
         )
         opened.callback(world.close)
+        world.apply_rules()
         _populate(world, workers, rate)
         _take_in(world, recipients)
         yield world

@@ -17,6 +17,10 @@ BUDGET, DAILY, AMOUNT = 10_000, 7_500, 2_500
 """Of a campaign of gifts, in cents: "100.00 75.00/day", each gift 25.00."""
 
 
+POISONED = "+61491570008"
+"""What is sent to this number never gets through: a firewall refuses it, whatever the channel's state."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Call:
     """One claim of a message by one worker, and what truly became of it at the provider."""
@@ -82,6 +86,8 @@ class Expected:
     attempts_made: int = 0
     calls_made: int = 0
     doubtful_sends: int = 0
+    configuration_answers: int = 0
+    answers_at_claim: int = 0
     trigger: Trigger = Trigger.AUTO
     revision: int = 0
     lease: UUID | None = None

@@ -14,6 +14,7 @@ from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.policy import decide
 from dispatcher.domain.state import CampaignState, State
+from dispatcher.domain.suspicion import Blame
 from dispatcher.engine import Spool
 from dispatcher.ledger import SqlLedger
 from dispatcher.ledger.engine import reading
@@ -21,7 +22,7 @@ from dispatcher.ledger.tables import (
     CampaignRow,
     MessageRow,
 )
-from tests.faults.walk.expected import BUDGET, DAILY, POLICIES, Call, Expected, day_of
+from tests.faults.walk.expected import BUDGET, DAILY, POISONED, POLICIES, Call, Expected, day_of
 from tests.faults.walk.world import LEASE, Watched, Worker, World
 from tests.making import new_id, outcome, wish
 
@@ -93,8 +94,9 @@ class Hands(World):
 
     def the_provider_acts(self, _n: int, pick: int, _more: int) -> None:
         """Carry out what has left, be it that nobody waits for the answer any more."""
-        known = self._under_way()
-        known[pick % len(known)].carried_out = True
+        known = [call for call in self._under_way() if call.message.recipient != POISONED]
+        if known:
+            known[pick % len(known)].carried_out = True
 
     def _under_way(self) -> list[Call]:
         return [call for worker in self.workers for call in worker.calls if call.left] + self.open
@@ -116,12 +118,19 @@ class Hands(World):
         card = call.message.channel is Channel.GIFT
         if not call.left:
             kind = OutcomeKind.NOT_SENT
+        elif call.message.recipient == POISONED and kind is not OutcomeKind.IN_DOUBT:
+            kind = OutcomeKind.MISCONFIGURED
         elif call.carried_out and not (kind is OutcomeKind.IN_DOUBT or (kind is OutcomeKind.FAILED and card)):
             kind = OutcomeKind.ACCEPTED
         if kind is OutcomeKind.ACCEPTED:
             call.carried_out = True
         unclear = kind is OutcomeKind.IN_DOUBT or (kind is OutcomeKind.FAILED and card)
-        status = {OutcomeKind.FAILED: 500, OutcomeKind.REJECTED: 400, OutcomeKind.CONFLICT: 409}.get(kind)
+        status = {
+            OutcomeKind.MISCONFIGURED: 403,
+            OutcomeKind.FAILED: 500,
+            OutcomeKind.REJECTED: 400,
+            OutcomeKind.CONFLICT: 409,
+        }.get(kind)
         if kind is OutcomeKind.FAILED and not call.carried_out and pick % 2:
             status, unclear = 503, False
         if unclear:
@@ -135,8 +144,17 @@ class Hands(World):
         sent = Sent(
             message=call.message, outcome=what, started_at=now, latency=timedelta(milliseconds=40), token_generation=1
         )
-        decision = decide(POLICIES[call.message.channel], call.message, what, now=now, roll=0.5)
+        blame = self._blame(call, what)
+        decision = decide(POLICIES[call.message.channel], call.message, what, now=now, roll=0.5, blame=blame)
         return settlement(sent, decision, attempt_id=AttemptId(new_id(now)), worker=worker.name)
+
+    def _blame(self, call: Call, what: Outcome) -> Blame | None:
+        """Attribute a configuration answer: of the poisoned to the message, of others to whatever neighbours say."""
+        if what.kind is not OutcomeKind.MISCONFIGURED:
+            return None
+        return (
+            Blame.MESSAGE if call.message.recipient == POISONED else list(Blame)[call.message.calls_made % len(Blame)]
+        )
 
     def settle(self, n: int, pick: int, more: int) -> None:
         """Settle some answers in one batch, and among them some that were settled before."""

@@ -15,6 +15,7 @@ from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.domain.operation import Deed
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import CampaignState, State
+from dispatcher.domain.suspicion import ANSWERS, Blame
 from tests.faults.walk.expected import AMOUNT, Bulk, Burst, Call, Expected, day_of
 
 WAITING = {
@@ -24,6 +25,10 @@ WAITING = {
     OutcomeKind.MISCONFIGURED,
 }
 """Outcomes that spend no attempt: nothing was wrong with the message."""
+
+
+def _refused(settlement: Settlement) -> bool:
+    return settlement.outcome.kind is OutcomeKind.MISCONFIGURED
 
 
 @dataclass(slots=True)
@@ -85,6 +90,8 @@ class Model:
             burst.spent_that_day = burst.spent_on(today) + AMOUNT
             burst.spent, burst.day, found.booked_on = burst.spent + AMOUNT, today, today
         facts = (claimed.attempts_made, claimed.calls_made, claimed.doubtful_sends, claimed.max_attempts)
+        found.answers_at_claim = found.configuration_answers if found.trigger is Trigger.AUTO else 0
+        assert claimed.configuration_answers == found.answers_at_claim < ANSWERS
         assert facts == (found.attempts_made, found.calls_made, found.doubtful_sends, found.max_attempts)
         assert claimed.lease not in {call.message.lease for call in found.calls}, "a lease is had once"
         found.become(State.SENDING, now)
@@ -127,6 +134,10 @@ class Model:
         found.become(decision.state, now)
         found.due_at = decision.due_at or found.due_at
         found.trigger = Trigger.AUTO
+        answers = found.answers_at_claim + (decision.blame in (Blame.TOKEN, Blame.MESSAGE) and _refused(settlement))
+        found.configuration_answers = answers if decision.state is State.QUEUED else 0
+        if answers >= ANSWERS and decision.blame is Blame.MESSAGE:
+            assert decision.state is State.DEAD, f"tried once too often: {found}"
         if found.guarded and decision.state in (State.QUEUED, State.DEAD):
             found.release()
         if decision.state is State.QUEUED:

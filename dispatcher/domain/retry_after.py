@@ -13,12 +13,21 @@ LONGEST = timedelta(minutes=15)
 _SECONDS = re.compile(r"(\d+)(?:\.\d*)?", re.ASCII)
 
 
-def parse_retry_after(value: str | None, *, date: str | None, now: datetime) -> timedelta | None:
+def parse_retry_after(
+    value: str | None,
+    *,
+    date: str | None,
+    now: datetime,
+    shortest: timedelta = SHORTEST,
+    longest: timedelta = LONGEST,
+) -> timedelta | None:
     """Return the wait that a Retry-After asks for, clamped to 1 s … 15 min; None if there is none to be read.
 
     :param value: the header: seconds, or a moment as an HTTP-date.
     :param date: the answer's own Date header: a moment counts from it, so that the two hosts' clocks need not agree.
     :param now: aware; what a moment counts from when there is no Date.
+    :param shortest: the least that is returned.
+    :param longest: the most that is returned.
 
     >>> parse_retry_after("120", date=None, now=datetime.now(UTC))
     datetime.timedelta(seconds=120)
@@ -31,15 +40,13 @@ def parse_retry_after(value: str | None, *, date: str | None, now: datetime) -> 
     text = value.strip()
     if seconds := _SECONDS.fullmatch(text):
         # Nine digits are thirty years: more need not be computed, and could not be.
-        return _clamped(timedelta(seconds=float(text)) if len(seconds[1]) <= 9 else LONGEST)
+        wait = timedelta(seconds=float(text)) if len(seconds[1]) <= 9 else longest
+        return min(max(wait, shortest), longest)
     moment = _moment(text)
     if moment is None:
         return None
-    return _clamped(moment - ((_moment(date) if date else None) or now))
-
-
-def _clamped(wait: timedelta) -> timedelta:
-    return min(max(wait, SHORTEST), LONGEST)
+    wait = moment - ((_moment(date) if date else None) or now)
+    return min(max(wait, shortest), longest)
 
 
 def _moment(text: str) -> datetime | None:
