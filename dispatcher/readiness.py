@@ -1,4 +1,4 @@
-"""Whether what a process depends on answers now: the ledger, at this version's revision, and Redis."""
+"""Whether the dependencies of a process answer now: the ledger, at this version's revision, and Redis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dispatcher.wiring import Services
 
 
 def readiness(services: Services) -> dict[str, str]:
-    """Return for `ledger` and `redis` "ok", or what is wrong; as `/readyz` of every process shows it."""
+    """Return "ok" or an error for `ledger` and `redis`, as `/readyz` of every process shows them."""
     found = {"ledger": "ok", "redis": "ok"}
     try:
         require_head(services.engine)

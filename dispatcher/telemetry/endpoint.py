@@ -24,12 +24,12 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The two questions of an orchestrator, which must not be mixed up."""
+    """The two questions of an orchestrator. A restart is the answer to the first only."""
 
     wrong: Callable[[], str | None]
-    """Liveness: what is wrong with this process, such that only a restart helps; None if it works or waits."""
+    """Liveness: the fault of this process that only a restart can correct; None if it works or waits."""
     ready: Callable[[], Mapping[str, str]]
-    """Readiness: what the process depends on, each "ok" or what is wrong with it. A restart helps none of that."""
+    """Readiness: "ok" or an error for each dependency of the process."""
 
 
 class Endpoint:

@@ -43,7 +43,7 @@ def worker_metrics(
     """Take the port for a worker's numbers; call it before the processes fork.
 
     :param stuck: whether the main loop no longer turns.
-    :param ready: what it depends on, each "ok" or what is wrong.
+    :param ready: "ok" or an error for each dependency.
     :raises SettingsError: the port cannot be had.
     """
     board = Board(LAYOUT.width)

@@ -1,4 +1,4 @@
-"""pyproject.toml as tests see it: what the package asks for, and what each extra adds."""
+"""pyproject.toml as tests see it: the dependencies of the package and of each extra."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ FOR_DEVELOPERS = ("dev", "bench")
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What a pyproject.toml declares."""
+    """The declarations of a pyproject.toml."""
 
     given: Mapping[str, Any]
 
     @property
     def dependencies(self) -> list[str]:
-        """What every installation gets."""
+        """The dependencies of every installation."""
         return list(self.given["project"]["dependencies"])
 
     @property
     def extras(self) -> dict[str, list[str]]:
-        """What each extra for users adds, as it is written."""
+        """The entries of each extra for users."""
         extras: dict[str, list[str]] = self.given["project"]["optional-dependencies"]
         return {name: list(lines) for name, lines in extras.items() if name not in FOR_DEVELOPERS}
 
     def required(self, *extras: str) -> Iterator[Requirement]:
-        """Yield what an installation with some extras asks for, the extras that these name included."""
+        """Yield the requirements of an installation with some extras, and of the extras that these name."""
         name = self.given["project"]["name"]
         for line in [*self.dependencies, *(line for extra in extras for line in self.extras[extra])]:
             requirement = Requirement(line)

@@ -1,4 +1,4 @@
-"""What the Dockerfile builds, without Docker: its own RUN lines, in folders that stand for the image's."""
+"""Runs the Dockerfile's RUN lines without Docker, in folders that stand for the image's."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from tests.install.environments import SYSTEM_PYTHON, run
 def build(folder: Path, *, target: str = "dispatcher", python: Path = SYSTEM_PYTHON) -> Installed:
     """Run the RUN lines of the stage that an image's files come from.
 
-    The interpreter gets an environment of its own first, which stands for the base image: its `pip` and `python` are
-    those that the lines call.
+    A new environment of the interpreter stands for the base image: the lines call its `pip` and `python`.
     """
     base, context = folder / "base", folder / "src"
     run(python, "-m", "venv", base)

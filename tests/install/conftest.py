@@ -29,7 +29,7 @@ def sandbox() -> Iterator[SandboxControl]:
 
 @pytest.fixture
 def begin(redis: Redis, valkey: str, sandbox: SandboxControl, tmp_path: Path) -> Iterator[Begin]:
-    """Return what begins a journey: on SQLite unless another ledger is given; what it started is ended."""
+    """Return a function that begins a journey, on SQLite by default; its processes end with the test."""
     # As the documentation asks for: `dispatcher check` has nothing to warn of.
     redis.config_set("appendonly", "yes")
     redis.config_set("maxmemory-policy", "noeviction")

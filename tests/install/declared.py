@@ -102,7 +102,7 @@ def _of_extras(given: Project) -> Iterator[str]:
 
 
 def _of_installation(title: str, lines: list[str], required: list[Requirement], modules: set[str]) -> Iterator[str]:
-    """Yield the faults of an installation: what its modules lack, and what is declared for it and not needed."""
+    """Yield the faults of an installation: imports that it does not bring, and declarations that it does not need."""
     names = {canonicalize_name(each.name) for each in required}
     used = {name: module for module in sorted(modules) for name in _imports()[module]}
     for name in sorted(used.keys() - names):

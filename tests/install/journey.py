@@ -1,4 +1,4 @@
-"""What a user does with an installation: help, migrate, worker, clock, pages, an SMS, a gift, check, stop."""
+"""The steps of a user with an installation: help, migrate, worker, clock, pages, an SMS, a gift, check, stop."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Journey:
 
     @contextmanager
     def cleaned_up(self) -> Iterator[Journey]:
-        """End what still runs at the end, whatever happened."""
+        """Kill the processes that still run at the end."""
         try:
             yield self
         finally:

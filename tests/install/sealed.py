@@ -31,7 +31,7 @@ class Sealed(Installed):
     home: Path
     """Stands for the volume: the only folder that outlives a container."""
     shown: Sequence[Path]
-    """What is visible of this machine besides the system, read-only."""
+    """Paths of this machine that are visible besides the system, read-only."""
 
     def command(self, words: list[str]) -> list[str]:
         """Return what runs a command in a container."""
@@ -54,7 +54,7 @@ class Sealed(Installed):
 
     @property
     def _folders(self) -> list[Path]:
-        """The folders that lead to what is shown; bubblewrap would make them for root alone."""
+        """The parents of the visible paths; bubblewrap would make them for root alone."""
         leading = {parent for path in (self.home, *self.shown) for parent in path.parents}
         return sorted(leading - {Path("/"), Path("/tmp")})
 
@@ -73,13 +73,13 @@ class Sealed(Installed):
             )
 
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """Return what the image sets and what the container is given, and nothing of this machine's."""
+        """Return the variables of the image and of the container, and none of this machine's."""
         own = dockerfile.stages()["dispatcher"].variables
         return {**own, "PATH": "/usr/bin:/bin", **self.variables, **variables}
 
 
 class Contained(subprocess.Popen[bytes]):
-    """The program that made a container; what it is sent, the container's first process gets."""
+    """The program that made a container. It passes signals to the container's first process."""
 
     def send_signal(self, sig: int) -> None:
         """Send a signal to the first process."""

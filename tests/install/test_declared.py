@@ -1,4 +1,4 @@
-"""pyproject.toml declares what the package imports and what runs under it: no more and no less."""
+"""pyproject.toml declares the packages that this one imports or needs at run time, and no others."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_embedded(begin: Begin, tmp_path: Path) -> None:
 
 
 def test_an_older_environment_is_upgraded(begin: Begin, tmp_path: Path) -> None:
-    """Releases below the lower bounds are replaced, those that are old and permitted stay, and all of it runs."""
+    """Releases below the lower bounds are replaced, those that are old and permitted stay, and everything runs."""
     installed = environments.with_pip(tmp_path / "venv", "structlog==24.4.0", "redis==6.4.0", "requests==2.32.2")
     run(installed.program("python"), "-m", "pip", "install", "--quiet", the_wheel())
     listed = run(installed.program("python"), "-m", "pip", "list", "--format=freeze").split()

@@ -1,4 +1,4 @@
-"""Every Python that pyproject.toml names runs all of it; one that is too old is refused in a sentence."""
+"""Every Python that pyproject.toml names runs everything; one that is too old is refused in a sentence."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_pip_refuses_a_python_that_is_too_old(tmp_path: Path, version: str) -> N
 
 
 def test_a_build_whose_locks_lack_something_ends_with_the_command_that_helps(tmp_path: Path) -> None:
-    """The Dockerfile's own line, in an environment that has the wheel and nothing of what it asks for."""
+    """The Dockerfile's own line, in an environment that has the wheel and none of its dependencies."""
     installed = environments.with_uv(tmp_path / "opt", "--no-deps", the_wheel())
     run(UV, "pip", "install", "--quiet", "--no-config", "--python", installed.program("python"), "pip")
     (line,) = [line for line in dockerfile.stages()["build"].all("RUN") if " check " in line]

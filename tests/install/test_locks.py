@@ -27,7 +27,7 @@ def python(version: str) -> Path:
 
 @pytest.fixture(scope="module", params=PYTHONS)
 def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Return what is in the image of production."""
+    """Return the environment of the production image."""
     return build(tmp_path_factory.mktemp("image"), python=python(request.param))
 
 

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # pip takes 10 s wher
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Return an environment with the wheel and what it asks for."""
+    """Return an environment with the wheel and its dependencies."""
     return environments.with_pip(tmp_path_factory.mktemp("plain") / "venv", environments.the_wheel())
 
 

@@ -1,4 +1,4 @@
-"""The README's first commands, typed as they are written, on a machine that has Python and a copy of the repository."""
+"""The README's first commands run unchanged on a machine that has Python and a copy of the repository."""
 
 from __future__ import annotations
 
