@@ -172,6 +172,7 @@ def test_only_what_is_queued_can_be_called_off(client: Dispatcher, books: Books)
         client.cancel("no-such-id")
 
 
+@pytest.mark.timed
 def test_enqueue_succeeds_with_redis_down_and_waits_less_than_a_second(ledger_url: str, tmp_path: Path) -> None:
     """One port refuses, one swallows: neither may hold up an application."""
     import socket

@@ -56,6 +56,7 @@ def test_a_flushed_redis_is_rung_in_anew(redis: Redis, bell: CeleryBell) -> None
     assert rung(redis) == 1
 
 
+@pytest.mark.timed
 def test_a_dead_redis_is_told_by_no_exception() -> None:
     away = Redis(port=1, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
     bell = CeleryBell(away)
@@ -65,6 +66,7 @@ def test_a_dead_redis_is_told_by_no_exception() -> None:
     assert time.monotonic() - started < 1
 
 
+@pytest.mark.timed
 def test_a_broker_that_dies_between_the_mark_and_the_task_is_no_exception_either(redis: Redis) -> None:
     redis.set(QUEUE, "a text is no list")  # so that the mark can be set and the task cannot be pushed
     started = time.monotonic()

@@ -48,6 +48,7 @@ def test_examples_in_docstrings(module: str) -> None:
     assert doctest.testmod(importlib.import_module(f"dispatcher.cli.{module}")).failed == 0
 
 
+@pytest.mark.timed
 def test_help_answers_at_once() -> None:
     took = []
     for _ in range(3):

@@ -71,6 +71,7 @@ def test_the_providers_id_is_taken_where_there_is_one(connect: Connect, body: by
 class TestAnAcceptanceStandsWhateverBecomesOfItsBody:
     """The status line said yes; a body that does not come says nothing else."""
 
+    @pytest.mark.timed
     @pytest.mark.parametrize(
         "script",
         [
@@ -99,6 +100,7 @@ class TestAnAcceptanceStandsWhateverBecomesOfItsBody:
         assert (sent.outcome.kind, sent.outcome.http_status) == (OutcomeKind.ACCEPTED, 200)
         assert sent.latency < timedelta(seconds=0.9)
 
+    @pytest.mark.timed
     def test_a_body_without_end_is_left_at_64_kb(self, connect: Connect) -> None:
         def endless(peer: Peer) -> None:
             peer.receive()
@@ -122,6 +124,7 @@ class TestAnAcceptanceStandsWhateverBecomesOfItsBody:
             assert send(transport).outcome.kind is OutcomeKind.ACCEPTED
         assert api.connections == 2
 
+    @pytest.mark.timed
     def test_a_body_that_drips_ends_with_the_deadline(self, connect: Connect) -> None:
         with Stand(dripping(answer(200, b'{"id":"m-1"}' + b" " * 500), every=0.005)) as api:
             sent = send(connect(api.url))
@@ -146,6 +149,7 @@ def test_a_refusal_stands_although_its_body_stalls(connect: Connect) -> None:
     assert outcome.response == "{… the answer broke off here"
 
 
+@pytest.mark.timed
 def test_headers_that_drip_end_with_the_deadline(connect: Connect) -> None:
     with Stand(dripping(b"HTTP/1.1 500 Oops\r\n" + b"X-Slow: yes\r\n" * 90, every=0.008)) as api:
         sent = send(connect(api.url))
@@ -153,6 +157,7 @@ def test_headers_that_drip_end_with_the_deadline(connect: Connect) -> None:
     assert (sent.outcome.kind, sent.outcome.http_status) == (OutcomeKind.FAILED, 500)
 
 
+@pytest.mark.timed
 def test_a_status_line_that_drips_leaves_the_call_in_doubt_at_the_deadline(connect: Connect) -> None:
     with Stand(dripping(b"HTTP/1.1 200 " + b"OK" * 500, every=0.02)) as api:
         sent = send(connect(api.url))
@@ -257,6 +262,7 @@ def test_an_id_never_holds_the_recipient(connect: Connect) -> None:
     assert "491570006" not in value
 
 
+@pytest.mark.timed
 def test_each_channel_waits_as_long_as_its_endpoint_says(connect: Connect) -> None:
     seconds = {Channel.SMS: 0.2, Channel.GIFT: 0.9}
     endpoints = {

@@ -37,18 +37,21 @@ class TestNoByteLeft:
             url = gone.url
         assert named(send(connect(url)).outcome) == (OutcomeKind.NOT_SENT, "refused")
 
+    @pytest.mark.timed
     def test_a_host_that_does_not_answer_the_connect(self, connect: Connect) -> None:
         with full_backlog() as port:
             sent = send(connect(f"http://127.0.0.1:{port}"))
         assert named(sent.outcome) == (OutcomeKind.NOT_SENT, "connect_timeout")
         assert timedelta(seconds=0.3) < sent.latency < timedelta(seconds=0.6)
 
+    @pytest.mark.timed
     def test_a_tls_handshake_that_stalls(self, connect: Connect, certificates: Certificates) -> None:
         with Stand(Peer.hang) as api:
             sent = send(secure(connect, api, certificates))
         assert named(sent.outcome) == (OutcomeKind.NOT_SENT, "tls_handshake")
         assert sent.latency < timedelta(seconds=0.6)
 
+    @pytest.mark.timed
     def test_a_tls_handshake_that_drips(self, connect: Connect, certificates: Certificates) -> None:
         def drip(peer: Peer) -> None:
             for byte in b"\x16\x03\x03\x40\x00" + b"\x02" * 500:  # a long handshake record, one byte at a time
@@ -97,6 +100,7 @@ class TestNoByteLeft:
         assert named(outcome) == (OutcomeKind.NOT_SENT, "lease_over")
         assert api.connections == 0
 
+    @pytest.mark.timed
     def test_a_lease_that_runs_out_while_it_connects_keeps_the_message_here(self, connect: Connect) -> None:
         with full_backlog() as port:
             transport = connect(f"http://127.0.0.1:{port}", connect_timeout=timedelta(seconds=3))
@@ -108,6 +112,7 @@ class TestNoByteLeft:
 class TestBytesLeft:
     """Nobody knows what became of them."""
 
+    @pytest.mark.timed
     @pytest.mark.parametrize(
         ("script", "error"),
         [

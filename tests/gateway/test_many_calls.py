@@ -24,6 +24,7 @@ def by_text(peer: Peer) -> None:
         peer.send(answer())
 
 
+@pytest.mark.timed
 def test_go_out_at_the_same_time(connect: Connect) -> None:
     with Stand(always(answer(), after=0.05)) as api:
         transport = connect(api.url, capacity=96, read_timeout=timedelta(seconds=5))
@@ -59,6 +60,7 @@ def test_come_back_in_the_order_in_which_they_complete(connect: Connect) -> None
     assert [sent.message.id for sent in sents] == [quick.id, middle.id, slow.id]
 
 
+@pytest.mark.timed
 def test_start_returns_at_once_and_finished_waits_no_longer_than_told(connect: Connect) -> None:
     with Stand(always(answer(), after=0.2)) as api:
         transport = connect(api.url, capacity=64)
@@ -83,6 +85,7 @@ def test_finished_takes_all_that_are_ready(connect: Connect) -> None:
         assert transport.finished(wait=NOW) == []
 
 
+@pytest.mark.timed
 def test_tell_when_they_began_and_how_long_they_took(connect: Connect) -> None:
     with Stand(always(answer(), after=0.1)) as api:
         before = datetime.now(UTC)
@@ -111,6 +114,7 @@ def test_a_mistake_of_ours_becomes_an_outcome_and_the_next_call_goes_on(connect:
         assert send(transport).outcome.kind is OutcomeKind.ACCEPTED
 
 
+@pytest.mark.timed
 def test_closing_breaks_hanging_calls_off_at_once(connect: Connect) -> None:
     before = threading.active_count()
     with Stand(once(then=Peer.hang)) as api:

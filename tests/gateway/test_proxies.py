@@ -96,6 +96,7 @@ def test_a_proxy_carries_plain_http_too(connect: Connect) -> None:
     assert proxy.received[0].target == "http://api.invalid/sendSMS"
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     "refusal",
     [

@@ -130,6 +130,7 @@ def test_a_command_that_is_the_first_process_ends_at_sigterm(container: Sealed, 
     journey.running.clear()
 
 
+@pytest.mark.timed
 def test_a_worker_that_waits_for_redis_ends_at_sigterm(container: Sealed, begin: Begin) -> None:
     journey = _begun(begin, container, DISPATCHER_REDIS_URL="redis://127.0.0.1:1/0")
     journey.succeeds("migrate")

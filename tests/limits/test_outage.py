@@ -42,6 +42,7 @@ def take_all(workers: list[RedisLimiter], duration: float) -> tuple[list[Taken],
     return [grant for taken, _ in runs for grant in taken], max(slowest for _, slowest in runs)
 
 
+@pytest.mark.alone
 def test_a_killed_server_leaves_the_fleet_half_its_rate_then_all_of_it(
     mortal: ValkeyServer, make_mortal: MakeLimiter
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_killed_server_leaves_the_fleet_half_its_rate_then_all_of_it(
     assert slowest < 1.2
 
 
+@pytest.mark.alone
 def test_a_server_that_hangs_delays_one_call_in_a_while_by_its_timeout(
     mortal: ValkeyServer, make_mortal: MakeLimiter
 ) -> None:

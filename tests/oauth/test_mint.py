@@ -95,6 +95,7 @@ DRIPS = {
 }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("reply", DRIPS.values(), ids=DRIPS.keys())
 def test_no_answer_outlasts_the_deadline(endpoint: TokenEndpoint, credentials: Credentials, reply: Reply) -> None:
     endpoint.answer = always(reply)

@@ -199,6 +199,7 @@ def test_a_token_that_redis_could_not_take_any_more_is_not_lost(
     assert len(endpoint.calls) == 1
 
 
+@pytest.mark.timed
 def test_a_stalled_redis_costs_its_timeout_once_a_second_and_not_per_call(
     endpoint: TokenEndpoint, clock: SteppedClock
 ) -> None:

@@ -45,6 +45,7 @@ def test_another_process_takes_the_token_over(bench: Bench) -> None:
     assert len(bench.endpoint.calls) == 1
 
 
+@pytest.mark.timed
 def test_one_process_refreshes_ahead_while_the_others_keep_the_old_token(bench: Bench) -> None:
     leader, other = bench.source(), bench.source()
     old = leader.token("write")

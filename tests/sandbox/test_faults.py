@@ -110,6 +110,7 @@ def test_a_cut_body_is_half_of_what_its_length_promised(sandbox: SandboxControl,
     assert (entry.carried_out, entry.status) == (True, 200)
 
 
+@pytest.mark.timed
 def test_a_slow_body_drips(sandbox: SandboxControl, caller: Caller) -> None:
     sandbox.fault(path=SEND, action="slow_body", drip_s=0.4)
     connection = caller.wire().connection

@@ -67,6 +67,7 @@ def test_a_port_that_is_taken_is_named(capfd: pytest.CaptureFixture[str]) -> Non
     assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in capfd.readouterr().err
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_at_once_even_with_requests_that_hang(number: signal.Signals) -> None:
     with running_sandbox() as sandbox:

@@ -59,6 +59,7 @@ def test_all_calls_with_a_token_share_the_limit_and_token_requests_do_not(
     assert requests.post(sandbox.url + "/oauth2/token", timeout=5).status_code == 401
 
 
+@pytest.mark.timed
 def test_latency_delays_the_answer_and_not_the_effect(sandbox: SandboxControl, caller: Caller) -> None:
     sandbox.settings(latency_ms=200, latency_jitter_ms=100)
     answer = caller.send_sms()
