@@ -187,8 +187,8 @@ MUTATIONS = [
         breaks="the breaker never opens",
         file="dispatcher/limits/limiter.py",
         function="RedisLimiter.report",
-        old="breaker.minimum,",
-        new="breaker.minimum * 100000,",
+        old="breaker.minimum,\nbreaker.sick_share,",
+        new="breaker.minimum * 100000,\nbreaker.sick_share,",
         test="tests/faults/test_outage.py",
     ),
     Mutation(
