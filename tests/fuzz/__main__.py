@@ -1,6 +1,6 @@
 """`python -m tests.fuzz [PAGE]`: run the fuzz suites; what was tried goes to the screen, or into a page of the docs.
 
-`make fuzz TIMES=5` tries twenty times as many inputs as `make test` does.
+`make fuzz TIMES=5` tries fifty times as many inputs as `make test` does.
 """
 
 from __future__ import annotations

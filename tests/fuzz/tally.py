@@ -17,8 +17,8 @@ from types import FrameType
 import requests
 from hypothesis import HealthCheck, Phase, settings
 
-FACTOR = float(os.environ.get("FUZZ_EXAMPLES", "0.25"))
-"""How many inputs to try, as a multiple of what each test names: a quarter at every commit, `make fuzz` more."""
+FACTOR = float(os.environ.get("FUZZ_EXAMPLES", "0.1"))
+"""How many inputs to try, as a multiple of what each test names: a tenth at every commit, `make fuzz` more."""
 PATIENCE_S = 1.0
 """Processor time that reading one text may take; time on the wall would count what else the machine does."""
 

@@ -77,10 +77,12 @@ def test_it_is_a_container(container: Sealed) -> None:
     }
 
 
+@pytest.mark.exhaustive
 def test_everything_runs_and_sigterm_ends_it(container: Sealed, begin: Begin) -> None:
     take(_begun(begin, container), metrics=True, pages=True)
 
 
+@pytest.mark.exhaustive
 def test_a_user_without_a_name_acts_under_its_id(container: Sealed, begin: Begin) -> None:
     journey = _begun(begin, container)
     journey.succeeds("migrate")
@@ -97,7 +99,13 @@ def test_a_user_without_a_name_acts_under_its_id(container: Sealed, begin: Begin
     assert f"application:uid {UID}" in audit
 
 
-@pytest.mark.parametrize("command", ["status", "migrate", "worker", "check", "demo", "up"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "worker",
+        *(pytest.param(each, marks=pytest.mark.exhaustive) for each in ("status", "migrate", "check", "demo", "up")),
+    ],
+)
 def test_without_a_home_it_asks_for_one_in_one_sentence(container: Sealed, command: str) -> None:
     ended = container.run(["dispatcher", command], {"DISPATCHER_HOME": ""}, container.home)
     assert ended.returncode != 0

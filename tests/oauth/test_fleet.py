@@ -83,7 +83,7 @@ def test_a_fleet_lives_on_short_tokens_without_a_gap(site: Site, endpoint: Token
     assert 3 <= len(endpoint.calls) <= 5
     assert len({generation for got in results for generation in got.generations}) == len(endpoint.calls)
     between = [later.at - earlier.at for earlier, later in zip(endpoint.calls, endpoint.calls[1:], strict=False)]
-    assert min(between) > 2.5 * 0.8
+    assert min(between) > 2.5 * 0.6, "a busy machine delays when a call arrives"
 
 
 def stalling_first(stall: float) -> Callable[[int, Call], Reply]:

@@ -151,7 +151,7 @@ class World:
     def apply_rules(self) -> None:
         """Have the API misbehave by the rules in force, and by no other but the firewall's."""
         self.sandbox.clear_faults()
-        for rule in [*self.rules, *FIREWALL]:
+        for rule in [*FIREWALL, *self.rules]:  # the first that matches fires
             self.sandbox.fault(**rule)
 
     def carried_out(self) -> Counter[str]:
