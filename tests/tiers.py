@@ -35,3 +35,18 @@ class Tiers:
                 # An upper bound on time holds if it can be met: a busy machine proves nothing against it.
                 item.add_marker(pytest.mark.alone)
                 item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+        items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> tuple[int, float]:
+    """Order tests for processes that share the work, each beginning with a part of the list and taking from its end.
+
+    Tests that run alone come first, while the other processes have short tests to end. Long ones come last, longest
+    first by their time limit, so that no process is left with one at the end.
+    """
+    if item.get_closest_marker("alone"):
+        return (0, 0)
+    if not item.get_closest_marker("slow"):
+        return (1, 0)
+    limit = item.get_closest_marker("timeout")
+    return (2, -float(limit.args[0]) if limit else 0)

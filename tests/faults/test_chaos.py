@@ -19,7 +19,7 @@ SEED = 22
 @pytest.mark.parametrize(
     ("stack", "seconds"),
     [
-        (Stack.POSTGRESQL, 45.0),
+        (Stack.POSTGRESQL, 40.0),
         pytest.param(Stack.POSTGRESQL, 90.0, marks=pytest.mark.exhaustive),
         pytest.param(Stack.SQLITE, 90.0, marks=pytest.mark.exhaustive),
     ],
