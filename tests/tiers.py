@@ -1,7 +1,7 @@
-"""Chooses what ``make test`` runs of tests that exist for each database and transport; ``make test-all`` runs all.
+"""Chooses what ``make test`` runs of tests that exist for each database, and in which order; ``make test-all`` runs all.
 
 Both databases pass the same tests of the ledger at every commit. A test of whole systems that takes seconds runs there
-with as few combinations as cover each part once.
+once, on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ MARKERS = (
     "slow: starts whole systems of processes; part of make test",
     "exhaustive: too long for every commit; part of make test-all",
     "one_database: make test runs it on PostgreSQL alone",
-    "diagonal: make test runs it once for each database and each transport, not for each pair of them",
     "alone: nothing runs beside it",
     "timed: asserts that something is quick; runs alone, and passes if it is quick in one of three tries",
 )
-_OFF_DIAGONAL = ({"sqlite", "requests"}, {"postgresql", "aiohttp"})
 
 
 class Tiers:
@@ -27,9 +25,7 @@ class Tiers:
         """Mark them before ``-m`` deselects."""
         for item in items:
             parameters = {str(value) for value in item.callspec.params.values()} if hasattr(item, "callspec") else set()
-            one = item.get_closest_marker("one_database") and "sqlite" in parameters
-            diagonal = item.get_closest_marker("diagonal") and any(pair <= parameters for pair in _OFF_DIAGONAL)
-            if one or diagonal:
+            if item.get_closest_marker("one_database") and "sqlite" in parameters:
                 item.add_marker(pytest.mark.exhaustive)
             if item.get_closest_marker("timed"):
                 # An upper bound on time holds if it can be met: a busy machine proves nothing against it.

@@ -18,7 +18,7 @@ from dispatcher.settings import EMBEDDED_FILE
 _THROW_AWAY = "demo.txt"
 """Marks a HOME whose data the next run may throw away."""
 _MARK_SAYS = "This folder is a demo's: the next `dispatcher demo` throws its ledger and logs away.\n"
-_PATIENCE_S = 15
+_PATIENCE_S = 30
 """How long to wait for processes of a killed stack, which end by themselves, to be gone."""
 
 

@@ -130,6 +130,7 @@ def test_a_health_check_costs_little(containers: Containers) -> None:
     assert each < 0.25
 
 
+@pytest.mark.exhaustive
 def test_the_sandbox_profile_works_from_end_to_end(containers: Containers, empty_database: str) -> None:
     url = containers.start_sandbox()
     containers.places |= {

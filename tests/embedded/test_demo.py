@@ -74,6 +74,7 @@ def test_the_books_balance_and_the_ledger_stays_to_be_looked_at(home: Path) -> N
         assert run(home / "demo", "messages", "show", message).returncode == 0
 
 
+@pytest.mark.exhaustive
 def test_a_gift_that_was_carried_out_twice_fails_the_demo(home: Path) -> None:
     with started(home, *SHORT) as demo:
         until(lambda: read_embedded(home / "demo") and some_gift_is_accepted(home), within_s=40)

@@ -105,6 +105,7 @@ def test_a_part_that_dies_is_told_with_its_last_words_and_ends_the_rest(home: Pa
         assert not living(home)
 
 
+@pytest.mark.exhaustive
 def test_a_ledger_and_an_api_that_are_set_are_used_and_the_ledger_migrated(home: Path, tmp_path: Path) -> None:
     elsewhere = f"sqlite:///{tmp_path / 'mine.db'}"
     api = {

@@ -19,7 +19,7 @@ SEED = 22
 @pytest.mark.parametrize(
     ("stack", "seconds"),
     [
-        (Stack.POSTGRESQL, 40.0),
+        (Stack.POSTGRESQL, 30.0),
         pytest.param(Stack.POSTGRESQL, 90.0, marks=pytest.mark.exhaustive),
         pytest.param(Stack.SQLITE, 90.0, marks=pytest.mark.exhaustive),
     ],
@@ -30,7 +30,7 @@ def test_after_chaos_the_books_balance(stack: Stack, seconds: float, tmp_path: P
     assert report.verdict.holds, "\n".join(report.verdict.problems)
     assert report.faults.total() >= seconds / 4
     figures = report.verdict.figures
-    assert figures["messages"] > 1000, "there was something to disturb"
+    assert figures["messages"] > 500, "there was something to disturb"
     assert len(figures["outcomes"]) >= 3, "and it was disturbed"
 
 

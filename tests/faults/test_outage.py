@@ -208,7 +208,7 @@ def most_within_a_second(calls: Iterable[datetime]) -> int:
 @pytest.mark.parametrize(
     ("ledger_url", "outage"),
     [
-        ("postgresql", "503"),
+        pytest.param("postgresql", "503", marks=pytest.mark.exhaustive),
         pytest.param("sqlite", "refused", marks=pytest.mark.exhaustive),
         pytest.param("postgresql", "timeouts", marks=pytest.mark.exhaustive),
     ],

@@ -199,7 +199,7 @@ def test_two_sweeps_of_the_same_lost_leases_at_once_take_each_back_once(
 
 
 @pytest.mark.slow
-@pytest.mark.one_database
+@pytest.mark.exhaustive
 def test_two_clock_processes_send_what_is_due_once_and_sweep_each_lost_lease_once(system: System) -> None:
     ledger = SqlLedger.on(system.books.engine)
     with system.client() as client:

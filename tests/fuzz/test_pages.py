@@ -59,6 +59,7 @@ def site(sqlite_ledger: str, valkey: str, redis: Redis, tmp_path: Path) -> Itera
         yield Filled(url=url, services=services)
 
 
+@pytest.mark.exhaustive  # each example asks a whole site
 @SITE.parametrize()
 @examples(15, shrink=False)
 def test_whatever_is_asked_is_answered_or_refused_and_then_leaves_nothing(case: Case[Any], site: Filled) -> None:

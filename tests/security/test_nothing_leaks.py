@@ -72,7 +72,7 @@ COMMANDS = (
 )
 
 
-@pytest.mark.diagonal
+@pytest.mark.one_database
 @pytest.mark.parametrize("transport", ["requests", "aiohttp"])
 def test_nothing_leaks_under_faults_at_debug(
     start: Start, ledger_url: str, transport: str, request: pytest.FixtureRequest

@@ -29,7 +29,7 @@ MANY = int(os.environ.get("REPLAYED", "1500"))
 QUERY = "channel:sms status:422"
 
 
-@pytest.mark.one_database
+@pytest.mark.exhaustive  # tests/ledger/test_bulk.py kills single steps
 @pytest.mark.timeout(120 + MANY / 50)
 def test_each_dead_letter_is_replayed_exactly_once_through_kills(system: System) -> None:
     dice = random.Random(5)

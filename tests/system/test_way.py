@@ -57,8 +57,8 @@ def test_enqueued_in_the_applications_own_transaction(system: System, engine: En
     assert str(lost.id) not in system.carried_out()
 
 
-@pytest.mark.diagonal
-@pytest.mark.parametrize("transport", ["requests", "aiohttp"])
+@pytest.mark.one_database
+@pytest.mark.parametrize("transport", ["requests", pytest.param("aiohttp", marks=pytest.mark.exhaustive)])
 def test_a_burst_through_a_misbehaving_api_ends_with_books_that_balance(system: System, transport: str) -> None:
     system.environment["DISPATCHER_TRANSPORT"] = transport
     for action, share in (("hang_after_accepting", 0.02), ("cut_after_accepting", 0.03), ("cut", 0.02)):
@@ -81,8 +81,8 @@ def test_a_burst_through_a_misbehaving_api_ends_with_books_that_balance(system: 
     assert counts[State.IN_DOUBT] > 0, "the faults must have left some gift in doubt"
 
 
-@pytest.mark.diagonal
-@pytest.mark.parametrize("transport", ["requests", "aiohttp"])
+@pytest.mark.one_database
+@pytest.mark.parametrize("transport", ["requests", pytest.param("aiohttp", marks=pytest.mark.exhaustive)])
 def test_invariant_1_nothing_is_lost_when_redis_is_flushed_and_a_worker_killed_in_mid_burst(
     system: System, transport: str
 ) -> None:
@@ -106,7 +106,7 @@ def test_invariant_1_nothing_is_lost_when_redis_is_flushed_and_a_worker_killed_i
     assert counts[State.IN_DOUBT] <= 32, "only what was truly in flight may be in doubt"
 
 
-@pytest.mark.diagonal
+@pytest.mark.one_database
 @pytest.mark.parametrize("transport", ["requests", "aiohttp"])
 def test_a_warm_stop_leaves_nothing_in_flight_unaccounted_for(system: System, transport: str) -> None:
     system.environment["DISPATCHER_TRANSPORT"] = transport

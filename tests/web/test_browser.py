@@ -233,8 +233,15 @@ def test_without_javascript(site: Site, browser: Browser, broken: list[str]) -> 
     page.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1280, "light"),
+        (390, "dark"),
+        pytest.param(1280, "dark", marks=pytest.mark.exhaustive),
+        pytest.param(390, "light", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_every_page_is_accessible_and_fits_its_screen(
     site: Site, browser: Browser, broken: list[str], width: int, scheme: str
 ) -> None:

@@ -154,8 +154,8 @@ def _come_to_rest(world: World, say: Callable[[str], object]) -> str | None:
                 .where(MessageRow.state == State.QUEUED.value, MessageRow.due_at > now)
                 .values(due_at=now)
             )
-        if not left:
-            return None
+        if not left and all(command.poll() is not None for command in world.commands):
+            return None  # a command that still runs may enqueue one more
         if time.monotonic() > ends:
             return f"not at rest after {_AT_REST_S:.0f} s: {left}"
         world.supervise()

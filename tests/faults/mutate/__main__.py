@@ -84,6 +84,8 @@ def _run(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
             "--tb=short",
             "-p",
             "no:cacheprovider",
+            "-m",
+            "",
             *tests,
         ],
         cwd=tree,
