@@ -1,4 +1,4 @@
-"""Chooses what ``make test`` runs of tests that exist for each database, and in which order; ``make test-all`` runs all.
+"""Chooses what ``make test`` runs of the tests, and in which order; ``make test-all`` runs all.
 
 Both databases pass the same tests of the ledger at every commit. A test of whole systems that takes seconds runs there
 once, on PostgreSQL.
