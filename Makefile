@@ -29,8 +29,7 @@ browser: ## Install Chromium for the browser tests, where that is possible
 			&& apt-get update -qq >/dev/null 2>&1 && apt-get install -y -qq chromium >/dev/null 2>&1; } \
 		|| echo "no Chromium here and it cannot be installed: the browser tests will be skipped"
 
-# One more than there are cores: tests of whole systems wait almost as long as they compute.
-JOBS ?= $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN))
+JOBS ?= auto
 test: $(STAMP) browser ## Run the tests on real servers (Valkey, PostgreSQL, SQLite), in under eight minutes on two cores
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 

@@ -71,7 +71,7 @@ def test_a_stuck_process_says_so(tmp_path: Path, valkey: str, command: str, hang
         _wait_until(lambda: _asked(url) == (503, said))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # tests/deploy/test_services.py takes Redis away too
 @pytest.mark.parametrize("command", ["worker", "clock"])
 def test_a_process_that_waits_for_redis_is_well(tmp_path: Path, command: str) -> None:
     with ExitStack() as stack:

@@ -103,6 +103,7 @@ def test_production_runs_notices_what_is_away_and_stops_cleanly(
     assert list(containers.home("clock").iterdir()) == [], "the clock has no volume to write to"
 
 
+@pytest.mark.exhaustive
 def test_a_process_that_is_stuck_is_unhealthy(containers: Containers, valkey: str) -> None:
     _give_secrets(containers, ledger=f"sqlite:///{containers.folder / 'ledger.db'}")
     containers.shell = {"DISPATCHER_API_BASE_URL": "https://api.example.com", "DISPATCHER_CLIENT_ID": "client"}

@@ -197,7 +197,7 @@ def test_whatever_happens_in_any_order_the_ledger_is_as_its_model_says(
         run_state_machine_as_test(
             walk,
             settings=settings(
-                max_examples=25 * EXAMPLES,
+                max_examples=15 * EXAMPLES,
                 stateful_step_count=50,
                 deadline=None,
                 database=None,

@@ -73,7 +73,7 @@ COMMANDS = (
 
 
 @pytest.mark.one_database
-@pytest.mark.parametrize("transport", ["requests", "aiohttp"])
+@pytest.mark.parametrize("transport", ["requests", pytest.param("aiohttp", marks=pytest.mark.exhaustive)])
 def test_nothing_leaks_under_faults_at_debug(
     start: Start, ledger_url: str, transport: str, request: pytest.FixtureRequest
 ) -> None:

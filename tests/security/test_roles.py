@@ -154,6 +154,7 @@ def test_the_working_role_can_neither_delete_history_nor_change_a_table(roles: R
             connection.rollback()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_worker_and_clock_go_their_whole_way_in_the_working_role(roles: Roles, start: Start) -> None:
     """Claims, settles, sweeps, expiry, campaigns, bulk operations and pauses, on real processes."""

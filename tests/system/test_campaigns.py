@@ -61,9 +61,8 @@ def wait_over(system: System, name: str, *, seconds: float) -> Campaign:
     return books.find(name)
 
 
-@pytest.mark.parametrize(
-    ("recipients", "rate"), [(4_000, 200), pytest.param(20_000, 600, marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("recipients", "rate"), [(4_000, 200), (20_000, 600)])
 def test_nobody_is_skipped_or_sent_to_twice_through_kills_and_pauses(
     system: System, recipients: int, rate: int
 ) -> None:
@@ -220,6 +219,7 @@ def resolve_by_the_journal(system: System) -> int:
     return not_sent
 
 
+@pytest.mark.exhaustive
 def test_a_scheduled_burst_starts_within_two_seconds(system: System) -> None:
     starts_at = datetime.now(UTC) + timedelta(seconds=8)
     take_in(system, "nine", 200, starts_at=starts_at)  # type: ignore[arg-type]

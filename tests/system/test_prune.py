@@ -17,7 +17,7 @@ from dispatcher.ledger.tables import MessageRow
 from tests.making import NUMBER, row, sms
 from tests.system.conftest import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.one_database]
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]  # tests/ledger/test_retention.py kills single steps
 
 OLD = 12_000
 YOUNG = 1_000

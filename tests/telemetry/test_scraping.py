@@ -219,7 +219,7 @@ def without_the_library(system: System, *command: str) -> subprocess.Popen[bytes
     return process
 
 
-@SLOW
+@pytest.mark.exhaustive
 def test_up_works_for_whoever_has_set_the_port_for_a_worker(tmp_path: Path) -> None:
     """Its worker and its clock cannot both have it."""
     port = free_port()
