@@ -30,7 +30,7 @@ browser: ## Install Chromium for the browser tests, where that is possible
 		|| echo "no Chromium here and it cannot be installed: the browser tests will be skipped"
 
 JOBS ?= auto
-test: $(STAMP) browser ## Run the tests on real servers (Valkey, PostgreSQL, SQLite), in under eight minutes on two cores
+test: $(STAMP) browser ## Run the tests on real servers (Valkey, PostgreSQL, SQLite), in about nine minutes on two cores
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-all: $(STAMP) browser ## Everything: each install, each combination, big fleets, long chaos, full fuzz, mutations
