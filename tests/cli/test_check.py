@@ -128,3 +128,11 @@ def test_secrets_are_never_shown(shell: Shell) -> None:
     for command in (("check",), ("check", "--json"), ("status",), ("token",)):
         ended = shell(*command)
         assert "hush-hush" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(("seconds", "mark"), [("29", "warning"), ("31", "ok")])
+def test_a_gift_must_wait_longer_than_the_gateway_works(shell: Shell, seconds: str, mark: str) -> None:
+    shell.set(api_base_url="https://api.invalid", gift_read_timeout=seconds)
+    lease = steps(shell, 1)["lease"]
+    assert lease["mark"] == mark
+    assert ("a gift without its answer is in doubt" in lease["found"]) is (mark == "warning")

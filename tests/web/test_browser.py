@@ -263,7 +263,7 @@ def test_every_page_is_accessible_and_fits_its_screen(
         "/sign-in",
     ):
         page.goto(site.url + path)
-        name = "-".join(part for part in path.split("?")[0].split("/") if part.isalpha()) or "overview"
+        name = "-".join(part for part in path.split("?")[0].split("/") if part.replace("-", "").isalpha()) or "overview"
         if path.count("/") > 1 and not name.count("-"):
             name += "-one"
         page.screenshot(path=str(shots / f"{name}-{width}-{scheme}.png"), full_page=True)
