@@ -1,6 +1,6 @@
 """Ledgers at the migration head on real databases. A PostgreSQL database is emptied and reused, not created again.
 
-Measured on two cores: ``CREATE DATABASE`` and ``DROP DATABASE`` take 130 to 550 ms, emptying one takes 4 ms.
+On an idle machine with two cores, creating and dropping a database takes 55 ms, emptying one 7 ms.
 """
 
 from __future__ import annotations
