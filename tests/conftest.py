@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -37,11 +38,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and what they mean."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    # Processes of pytest-xdist must collect the same names: one seed for all, a new one for each run.
+    os.environ.setdefault("PYTHONHASHSEED", str(random.randrange(2**32)))
     config.pluginmanager.register(Tiers())
     config.pluginmanager.register(TallyReport())
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.pluginmanager.register(Turns(worker["testrunuid"]))
+
+
+def pytest_report_header() -> str:
+    """Say with which seed a failure that depends on the order of a set can be had again."""
+    return f"PYTHONHASHSEED={os.environ['PYTHONHASHSEED']}"
 
 
 @pytest.fixture(autouse=True)

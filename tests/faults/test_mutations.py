@@ -44,7 +44,7 @@ def test_a_mutation_changes_the_code_and_its_test_exists(mutation: Mutation) -> 
 
 def _longest_name(piece: str) -> str:
     words = set(re.findall(r"\b[a-z]\w{2,}\b", piece)) - set(keyword.kwlist)
-    return max(words, key=len, default="")
+    return max(sorted(words), key=len, default="")  # sorted: every worker of pytest-xdist must name the same test
 
 
 def renames() -> Iterator[tuple[Mutation, str]]:
