@@ -41,6 +41,7 @@ class Endpoint:
         :raises SettingsError: it cannot be listened on there.
         """
         self._owner = os.getpid()
+        self._thread: Thread | None = None
         handler = type("_Bound", (_Handler,), {"registry": registry, "health": health})
         server = type("_Family", (_Server,), {"address_family": socket.AF_INET6 if ":" in host else socket.AF_INET})
         try:
@@ -54,7 +55,8 @@ class Endpoint:
 
     def start(self) -> None:
         """Begin to answer."""
-        Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        self._thread = Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
         log.info("metrics_ready", url=self.url)
 
     def leave_to_parent(self) -> None:
@@ -64,6 +66,9 @@ class Endpoint:
 
     def close(self) -> None:
         """Give the port back."""
+        if self._thread is not None:
+            self._server.shutdown()  # its loop would find the closed socket readable for ever, and use a whole core
+            self._thread.join()
         self._server.server_close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -13,7 +14,9 @@ from dispatcher.domain.words import at, counted, in_words, roughly
 from dispatcher.web.people import Role
 
 
+@cache
 def environment() -> Environment:
+    """Return where the templates are, compiled once for every application of the process."""
     environment = Environment(
         loader=PackageLoader("dispatcher.web"),
         autoescape=select_autoescape(default=True),

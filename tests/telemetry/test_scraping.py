@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -257,6 +258,7 @@ def test_health_is_whether_a_process_lives_and_the_main_loop_turns(tmp_path: Pat
         assert _status(port, "/metrics?x=1") == 200
     finally:
         metrics.endpoint.close()
+    assert "metrics" not in {thread.name for thread in threading.enumerate()}, "it would turn on a closed socket"
 
 
 def test_the_spool_is_weighed(tmp_path: Path) -> None:
