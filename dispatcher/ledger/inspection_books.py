@@ -14,7 +14,7 @@ from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.operation import Deed, Pace, Stage
 from dispatcher.domain.query import Query
 from dispatcher.domain.state import State
-from dispatcher.ledger import bulk, failures, minutes, queries
+from dispatcher.ledger import bulk, failures, minutes, queries, sign_outs
 from dispatcher.ledger.bulk import Operation
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import Forecast, Group
@@ -128,6 +128,16 @@ class InspectionBooks:
         """Append to the audit trail what changes nothing and yet is to be known."""
         with transaction(self.engine) as connection:
             audit(connection, by, action, subject)
+
+    def sign_out(self, session: str, *, now: datetime, forget_at: datetime) -> None:
+        """Record that a session of the pages is over, until its cookie would have ended by itself."""
+        with transaction(self.engine) as connection:
+            sign_outs.record(connection, session, now=now, forget_at=forget_at)
+
+    def is_signed_out(self, session: str) -> bool:
+        """Return whether a session of the pages was signed out."""
+        with reading(self.engine) as connection:
+            return sign_outs.is_recorded(connection, session)
 
     def minutes(self, since: datetime) -> list[Minute]:
         """Return what calls came to, minute by minute."""

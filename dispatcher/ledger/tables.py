@@ -469,3 +469,14 @@ class AuditRow(Base):
     details: Mapped[dict[str, Any]]
 
     __table_args__ = (Index("ix_dispatcher_audit_subject", "subject", "id"),)
+
+
+class SignOutRow(Base):
+    """A session of the pages that was signed out before it ended by itself."""
+
+    __tablename__ = "dispatcher_web_sign_outs"
+
+    session: Mapped[str] = mapped_column(String(32), primary_key=True)
+    ended_at: Mapped[datetime]
+    forget_at: Mapped[datetime]
+    """When its cookie would have ended anyway, so that the row is needed no more."""

@@ -28,9 +28,10 @@ from dispatcher.domain.errors import (
     TransitionRefused,
 )
 from dispatcher.web import campaign_making, deeds, editing, exports, health, views
-from dispatcher.web.guard import Guard, Seal, Sessions
+from dispatcher.web.guard import Guard, Seal
 from dispatcher.web.people import read_people
 from dispatcher.web.rendering import environment, page
+from dispatcher.web.sessions import Sessions
 from dispatcher.wiring import Services
 
 _CODES: dict[type[DispatcherError], int] = {
@@ -56,7 +57,7 @@ def make_web(services: Services) -> Starlette:
     settings = services.settings
     secret = settings.web_secret.get_secret_value() or secrets.token_hex(32)
     people = read_people(settings.web_users.get_secret_value())
-    sessions = Sessions(secret)
+    sessions = Sessions(secret, people)
     routes = [
         *(
             Route(path, view)
@@ -75,7 +76,9 @@ def make_web(services: Services) -> Starlette:
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, people=people, sessions=sessions)],
+        middleware=[
+            Middleware(Guard, sessions=sessions, is_signed_out=services.inspection_books.is_signed_out),
+        ],
         exception_handlers={DispatcherError: _failed, HTTPException: _missing},
     )
     app.state.services = services

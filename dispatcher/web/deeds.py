@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from math import ceil
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -20,9 +21,10 @@ from dispatcher.domain.words import at as written
 from dispatcher.inspection import check_moment
 from dispatcher.ledger import By, Message, Resolution
 from dispatcher.web import forms, views
-from dispatcher.web.guard import COOKIE, SESSION_S, safe_target
-from dispatcher.web.people import Role
+from dispatcher.web.guard import safe_target
+from dispatcher.web.people import Role, TooManyGuesses
 from dispatcher.web.rendering import page
+from dispatcher.web.sessions import BROWSER_COOKIE, BROWSER_LIFE, COOKIE, LIFE
 
 _Value = TypeVar("_Value")
 _Act = Callable[[Request, FormData], str | Response]
@@ -50,26 +52,41 @@ async def sign_in(request: Request) -> Response:
     """Begin a session."""
     form = await request.form()
     address = request.client.host if request.client is not None else ""
-    wanted = safe_target(str(form.get("next", "/")))
-    person = await run_in_threadpool(
-        request.app.state.people.sign_in, str(form.get("name", "")), str(form.get("password", "")), address=address
-    )
+    wanted, name = safe_target(str(form.get("next", "/"))), str(form.get("name", ""))
+    people, sessions = request.app.state.people, request.app.state.sessions
+    browser = sessions.known_browser(request.cookies.get(BROWSER_COOKIE), name)
+    try:
+        person = await people.sign_in(name, str(form.get("password", "")), address=address, browser=browser)
+    except TooManyGuesses as refused:
+        wait = ceil(refused.retry_after)
+        answer = page(request, "sign_in.html", 429, wanted=wanted, wrong=False, wait=wait)
+        answer.headers["Retry-After"] = str(wait)
+        return answer
     if person is None:
-        return page(request, "sign_in.html", 401, wanted=wanted, wrong=True)
+        return page(request, "sign_in.html", 401, wanted=wanted, wrong=True, wait=0)
     response = RedirectResponse(wanted, 303)
-    response.set_cookie(
-        COOKIE,
-        request.app.state.sessions.begin(person),
-        max_age=SESSION_S,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    cookies = [(COOKIE, sessions.begin(person), LIFE, "/")]
+    if browser is None:
+        cookies.append((BROWSER_COOKIE, sessions.remember_browser(person), BROWSER_LIFE, "/sign-in"))
+    for cookie, value, life, path in cookies:
+        response.set_cookie(
+            cookie,
+            value,
+            max_age=int(life.total_seconds()),
+            path=path,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
     return response
 
 
 async def sign_out(request: Request) -> Response:
-    """End the session."""
+    """End the session: the browser forgets its cookie, and the ledger knows that a copy of it is void."""
+    services, session = views.services_of(request), request.app.state.sessions.read(request.cookies.get(COOKIE))
+    if session is not None:
+        now = services.clock.now()
+        await run_in_threadpool(services.inspection_books.sign_out, session.id, now=now, forget_at=now + 2 * LIFE)
     response = RedirectResponse("/sign-in", 303)
     response.delete_cookie(COOKIE)
     return response

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from dispatcher.web.people import LOCAL, People, Person, Role
+from dispatcher.domain.errors import LedgerOutdated, LedgerUnavailable
+from dispatcher.web.people import LOCAL, Person
+from dispatcher.web.sessions import COOKIE, Sessions
 
-COOKIE = "dispatcher_session"
-SESSION_S = 12 * 3600
 OPEN_PATHS = ("/healthz", "/readyz", "/static/", "/sign-in")
 HEADERS = {
     "Content-Security-Policy": (
@@ -33,39 +33,13 @@ HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sessions:
-    """Signed cookies; and the token that every form carries, derived from the session."""
-
-    secret: str
-
-    def begin(self, person: Person) -> str:
-        """Return the cookie of a new session."""
-        return self._signer().dumps([person.name, person.role.name, secrets.token_hex(8)])
-
-    def read(self, cookie: str | None) -> Person | None:
-        """Return whose session it is; None if it is nobody's, or too old."""
-        try:
-            name, role, _ = self._signer().loads(cookie or "", max_age=SESSION_S)
-        except (BadSignature, ValueError):
-            return None
-        return Person(name=name, role=Role[role])
-
-    def form_token(self, cookie: str | None) -> str:
-        """Return the token for the forms of a session."""
-        return hmac.new(self.secret.encode(), f"form {cookie or ''}".encode(), hashlib.sha256).hexdigest()
-
-    def _signer(self) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(self.secret, salt="session")
-
-
 class Guard(BaseHTTPMiddleware):
     """Lets in whoever signed in, and nothing that another site sent."""
 
-    def __init__(self, app: ASGIApp, *, people: People, sessions: Sessions) -> None:
+    def __init__(self, app: ASGIApp, *, sessions: Sessions, is_signed_out: Callable[[str], bool]) -> None:
         super().__init__(app)
-        self._people = people
         self._sessions = sessions
+        self._is_signed_out = is_signed_out
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         """Answer a request, or refuse it."""
@@ -78,10 +52,13 @@ class Guard(BaseHTTPMiddleware):
 
     async def _answer(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         path, cookie = request.url.path, request.cookies.get(COOKIE)
-        local = not self._people.hashes
+        local = not self._sessions.people.hashes
         if local and (request.url.hostname or "") not in ("127.0.0.1", "localhost", "::1", "testserver"):
             return PlainTextResponse("These pages are for this machine only.", 403)
-        person = LOCAL if local else self._sessions.read(cookie)
+        try:
+            person = LOCAL if local else await self._person(request)
+        except (LedgerUnavailable, LedgerOutdated) as error:
+            return PlainTextResponse(f"The session cannot be checked: {error}", 503)
         request.state.person = person
         request.state.form_token = self._sessions.form_token(cookie)
         if request.method not in ("GET", "HEAD") and not same_origin(request):
@@ -92,6 +69,15 @@ class Guard(BaseHTTPMiddleware):
             wanted = path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/sign-in?next={quote(wanted, safe='')}", 303)
         return await call_next(request)
+
+    async def _person(self, request: Request) -> Person | None:
+        """Return whose session it is, with the role of now."""
+        if request.url.path.startswith(OPEN_PATHS):
+            return None
+        session = self._sessions.read(request.cookies.get(COOKIE))
+        if session is None or await run_in_threadpool(self._is_signed_out, session.id):
+            return None
+        return session.person
 
 
 def equal(given: str, right: str) -> bool:

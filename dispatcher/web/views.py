@@ -245,7 +245,7 @@ def audit(request: Request) -> Response:
 
 def sign_in_page(request: Request) -> Response:
     """Ask who it is."""
-    return page(request, "sign_in.html", wanted=request.query_params.get("next", "/"), wrong=False)
+    return page(request, "sign_in.html", wanted=request.query_params.get("next", "/"), wrong=False, wait=0)
 
 
 def _bar(progress: Any) -> Any:
