@@ -28,6 +28,7 @@ from dispatcher.domain.errors import (
     TransitionRefused,
 )
 from dispatcher.web import campaign_making, deeds, editing, exports, health, views
+from dispatcher.web.bodies import BoundedBodies
 from dispatcher.web.guard import Guard, Seal
 from dispatcher.web.people import read_people
 from dispatcher.web.rendering import environment, page
@@ -78,6 +79,7 @@ def make_web(services: Services) -> Starlette:
         routes=routes,
         middleware=[
             Middleware(Guard, sessions=sessions, is_signed_out=services.inspection_books.is_signed_out),
+            Middleware(BoundedBodies, most=campaign_making.most_bytes),
         ],
         exception_handlers={DispatcherError: _failed, HTTPException: _missing},
     )

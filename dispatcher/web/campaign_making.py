@@ -35,7 +35,7 @@ from dispatcher.domain.state import CampaignState
 from dispatcher.domain.texts import with_newlines
 from dispatcher.ledger import Campaign
 from dispatcher.logs import get_logger
-from dispatcher.web import charts, forms, views
+from dispatcher.web import bodies, charts, forms, views
 from dispatcher.web.guard import Seal
 from dispatcher.web.people import Role
 from dispatcher.web.rendering import page
@@ -96,12 +96,13 @@ async def look(request: Request) -> Response:
     """Answer a file and its terms with what they would come to. Nothing is written to the ledger."""
     _require_role(request, Role.OPERATE)
     try:
-        async with _counted(request).form(max_files=1, max_fields=100) as form:
+        form = await bodies.read_form(request, max_files=1)
+        try:
             forms.require_token(request, form)
             return await run_in_threadpool(_look, request, form)
-    except _TooLarge:
-        async for _ in request.stream():  # else the browser sees a broken line instead of the answer
-            pass
+        finally:
+            await form.close()
+    except bodies.BodyTooLarge:
         raise HTTPException(413, f"The file is {_too_large()}") from None
     except ClientDisconnect:
         return Response(status_code=400)  # nobody hears it
@@ -112,9 +113,9 @@ async def look(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Take in the campaign whose report was shown."""
     _require_role(request, Role.OPERATE)
-    async with request.form() as form:
-        forms.require_token(request, form)
-        return await run_in_threadpool(_create, request, form)
+    form = await bodies.read_form(request)
+    forms.require_token(request, form)
+    return await run_in_threadpool(_create, request, form)
 
 
 def _look(request: Request, form: FormData) -> Response:
@@ -204,23 +205,9 @@ def _tell(begun: Future[None]) -> None:
         begun.set_result(None)
 
 
-class _TooLarge(Exception):
-    """The form holds more than is taken."""
-
-
-def _counted(request: Request) -> Request:
-    """Return the request, its body cut off where it becomes too large."""
-    room = MOST_BYTES + _MARGIN
-
-    async def receive() -> Any:
-        nonlocal room
-        message = await request.receive()
-        room -= len(message.get("body", b""))
-        if room < 0:
-            raise _TooLarge
-        return message
-
-    return Request(request.scope, receive)
+def most_bytes(path: str) -> int:
+    """Return the largest body that a path takes."""
+    return MOST_BYTES + _MARGIN if path == "/campaigns/new" else bodies.MOST_BYTES
 
 
 def _too_large() -> str:

@@ -21,6 +21,7 @@ from dispatcher.domain.words import at as written
 from dispatcher.inspection import check_moment
 from dispatcher.ledger import By, Message, Resolution
 from dispatcher.web import forms, views
+from dispatcher.web.bodies import read_form
 from dispatcher.web.guard import safe_target
 from dispatcher.web.people import Role, TooManyGuesses
 from dispatcher.web.rendering import page
@@ -35,7 +36,7 @@ def deed(role: Role) -> Callable[[_Act], Callable[[Request], Awaitable[Response]
 
     def make(act: _Act) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            form = await request.form()
+            form = await read_form(request)
             forms.require_token(request, form)
             if request.state.person.role < role:
                 raise HTTPException(403, f"this is for the role {role.name.lower()}; you have another")
@@ -50,7 +51,7 @@ def deed(role: Role) -> Callable[[_Act], Callable[[Request], Awaitable[Response]
 
 async def sign_in(request: Request) -> Response:
     """Begin a session."""
-    form = await request.form()
+    form = await read_form(request)
     address = request.client.host if request.client is not None else ""
     wanted, name = safe_target(str(form.get("next", "/"))), str(form.get("name", ""))
     people, sessions = request.app.state.people, request.app.state.sessions

@@ -40,7 +40,10 @@ def serve_web(settings: Settings, *, host: str, port: int, on_ready: Callable[[s
     try:
         require_head(services.engine)
         listener = _listen(host, port)
-        config = uvicorn.Config(make_web(services), log_level="warning", access_log=False, server_header=False)
+        # h11 bounds a request's head at 64 KB; httptools, which uvicorn prefers where it is installed, does not.
+        config = uvicorn.Config(
+            make_web(services), http="h11", log_level="warning", access_log=False, server_header=False
+        )
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
         log.info("web_ready", url=url)
         on_ready(url)
