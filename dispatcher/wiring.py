@@ -82,8 +82,11 @@ class Services:
 
         return InspectionBooks(engine=self.engine)
 
-    def desk(self, actor: str) -> Desk:
-        """Build what somebody looks at and puts right."""
+    def desk(self, actor: str, *, sees_numbers: bool = True) -> Desk:
+        """Build what somebody looks at and puts right.
+
+        :param sees_numbers: whether queries may ask for what lists mask.
+        """
         from dispatcher.inspection import Desk
 
         return Desk(
@@ -94,6 +97,7 @@ class Services:
             actor=actor,
             intake=self.intake,
             messages=self.books,
+            sees_numbers=sees_numbers,
         )
 
     def pruning(self, actor: str) -> Pruning:

@@ -85,6 +85,10 @@ class QueryError(DispatcherError, ValueError):
         super().__init__(f"query: at character {position + 1}: {problem}")
 
 
+class PrivateSearch(QueryError):
+    """A query asks for what is masked, such as a number, where that is not allowed."""
+
+
 class CampaignConflict(DispatcherError):
     """Another campaign has this name, so this one was not made."""
 

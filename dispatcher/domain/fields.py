@@ -46,6 +46,8 @@ class FieldKind:
     choices: tuple[str, ...] = ()
     states: tuple[State, ...] = ()
     """For moments that belong to a state: asking for one asks for the state as well."""
+    private: bool = False
+    """Lists mask it. Who may search for its beginnings reads it whole, digit by digit."""
 
 
 def _choices(values: type[StrEnum], help: str) -> FieldKind:
@@ -61,7 +63,7 @@ FIELDS: dict[str, FieldKind] = {
     "status": FieldKind(kind=Kind.STATUS, help="the last answer's HTTP status: 503 or 5xx"),
     "code": FieldKind(kind=Kind.TEXT, help="the last answer's error code"),
     "failure": FieldKind(kind=Kind.TEXT, help="the normalised reason, as in failure groups"),
-    "to": FieldKind(kind=Kind.TEXT, help="the recipient: +61491570006 or +614*"),
+    "to": FieldKind(kind=Kind.TEXT, help="the recipient: +61491570006 or +614*", private=True),
     "id": FieldKind(kind=Kind.TEXT, help="the message's id"),
     "key": FieldKind(kind=Kind.TEXT, help="the idempotency key"),
     "campaign": FieldKind(kind=Kind.TEXT, help="a campaign's name or id"),

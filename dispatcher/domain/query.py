@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from dispatcher.domain.errors import QueryError
@@ -42,6 +42,8 @@ class Term:
     """For moments, what an age or a date comes to."""
     age: bool = False
     """It was an age, so ``<`` means later."""
+    position: int = 0
+    """Where it begins in the text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +69,17 @@ class Query:
             found = these if found is None else found & these
         return found
 
+    @property
+    def private(self) -> Term | None:
+        """The first term that asks for what lists mask, negated or not; None if there is none."""
+        return next((term for term in self.terms if term.field in FIELDS and FIELDS[term.field].private), None)
+
 
 _COMPARED = re.compile(r"<=|>=|<|>")
+_PRIVATE = re.compile(
+    rf"(?<![a-z_])((?:{'|'.join(name for name, field in FIELDS.items() if field.private)})(?:[:=]|[<>]=?))"
+    r"""("[^"]*"?|[^\s"]+)"""
+)
 
 
 def parse_query(text: str, *, now: datetime) -> Query:
@@ -89,6 +100,15 @@ def parse_query(text: str, *, now: datetime) -> Query:
     return Query(text=text.strip(), terms=tuple(_terms(text, now)))
 
 
+def hide_private(text: str) -> str:
+    """Return a query as lists and the audit trail show it: without the numbers that it asks for.
+
+    >>> hide_private('state:dead -to:+614* to:"+61491570006,+61491570007" created:<2h')
+    'state:dead -to:… to:… created:<2h'
+    """
+    return _PRIVATE.sub(r"\1…", text)
+
+
 def _terms(text: str, now: datetime) -> Iterator[Term]:
     end = 0
     while text[end:].strip():
@@ -102,7 +122,7 @@ def _terms(text: str, now: datetime) -> Iterator[Term]:
                 f"{text[end:].strip()[0]!r} stands alone; write field:value or a text in quotes", max(end, start)
             )
         end = found.end()
-        yield _term(found, now, start)
+        yield replace(_term(found, now, start), position=start)
 
 
 def _term(found: re.Match[str], now: datetime, start: int) -> Term:

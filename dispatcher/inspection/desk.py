@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from dispatcher.domain.errors import BrokerUnavailable
+from dispatcher.domain.errors import BrokerUnavailable, PrivateSearch
 from dispatcher.domain.message import DEFAULT_LIFE, Channel, Intake
 from dispatcher.domain.operation import Deed, Pace
 from dispatcher.domain.query import Query, parse_query
@@ -73,13 +73,21 @@ class Desk:
     actor: str
     intake: Intake
     messages: Books
+    sees_numbers: bool = True
+    """Whether queries may ask for what lists mask. Else prefixes tell a number, digit by digit."""
 
     def read(self, text: str) -> Query:
         """Read a query.
 
         :raises QueryError: what is wrong and where.
+        :raises PrivateSearch: it asks for a number, and this operator may not see numbers here.
         """
-        return parse_query(text, now=self.clock.now())
+        query = parse_query(text, now=self.clock.now())
+        if not self.sees_numbers and query.private is not None:
+            raise PrivateSearch(
+                f"{query.private.field} asks for numbers, which are masked here", query.private.position
+            )
+        return query
 
     def search(self, text: str, *, limit: int = 50, before: UUID | None = None) -> list[Message]:
         """Return messages that match, newest first; those that somebody put away only if no state is asked for."""

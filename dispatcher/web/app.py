@@ -24,6 +24,7 @@ from dispatcher.domain.errors import (
     MessageNotFound,
     OperationNotFound,
     OperationRefused,
+    PrivateSearch,
     QueryError,
     TransitionRefused,
 )
@@ -32,6 +33,7 @@ from dispatcher.web.bodies import BoundedBodies
 from dispatcher.web.guard import Guard, Seal
 from dispatcher.web.people import read_people
 from dispatcher.web.rendering import environment, page
+from dispatcher.web.searches import SearchCipher
 from dispatcher.web.sessions import Sessions
 from dispatcher.wiring import Services
 
@@ -44,6 +46,7 @@ _CODES: dict[type[DispatcherError], int] = {
     OperationRefused: 409,
     InvalidCampaign: 400,
     InvalidMessage: 400,
+    PrivateSearch: 403,
     QueryError: 400,
     LedgerUnavailable: 503,
     BrokerUnavailable: 503,
@@ -87,6 +90,7 @@ def make_web(services: Services) -> Starlette:
     app.state.people = people
     app.state.sessions = sessions
     app.state.seal = Seal(secret)
+    app.state.search_cipher = SearchCipher(secret)
     app.state.pages = environment()
     return app
 

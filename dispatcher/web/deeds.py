@@ -14,17 +14,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from dispatcher.domain.errors import BrokerUnavailable, InvalidCampaign, OperationNotFound, SettingsError
+from dispatcher.domain.errors import BrokerUnavailable, InvalidCampaign, OperationNotFound, QueryError, SettingsError
 from dispatcher.domain.message import DEFAULT_LIFE, Channel
 from dispatcher.domain.operation import Deed, Pace
 from dispatcher.domain.words import at as written
 from dispatcher.inspection import check_moment
 from dispatcher.ledger import By, Message, Resolution
-from dispatcher.web import forms, views
+from dispatcher.web import forms, searches, views
 from dispatcher.web.bodies import read_form
 from dispatcher.web.guard import safe_target
 from dispatcher.web.people import Role, TooManyGuesses
 from dispatcher.web.rendering import page
+from dispatcher.web.searches import Search
 from dispatcher.web.sessions import BROWSER_COOKIE, BROWSER_LIFE, COOKIE, LIFE
 
 _Value = TypeVar("_Value")
@@ -93,6 +94,18 @@ async def sign_out(request: Request) -> Response:
     return response
 
 
+@deed(Role.VIEW)
+def search(request: Request, form: FormData) -> str | Response:
+    """Search a list. What asks for no number leads to an address that can be shared."""
+    text, path = str(form.get("q", "")), request.url.path
+    shown = {"/messages": views.messages_found, "/dead": views.dead_found}[path]
+    try:
+        found = searches.typed(request, views.services_of(request), text)
+    except QueryError:  # shown on the page; the address must not carry what may be a number
+        return shown(request, Search(text=text, link="", private=False))
+    return shown(request, found) if found.private else f"{path}?{urlencode({'q': text})}"
+
+
 @deed(Role.OPERATE)
 def replay(request: Request, form: FormData) -> str:
     """Send one message again."""
@@ -119,7 +132,9 @@ def begin(request: Request, form: FormData) -> str:
     ids = [str(each) for each in form.getlist("id")]
     if not request.app.state.seal.holds(str(form.get("seal", "")), kind.value, text, ",".join(ids)):
         raise HTTPException(409, "the plan is older than a quarter of an hour; look at it again")
-    desk = views.desk_of(request)
+    # The form's seal is of a plan that was shown, so that whoever may see numbers has searched for them before.
+    private = request.state.person.role >= searches.MAY_SEE_NUMBERS
+    desk = views.desk_of(request, Search(text=text, link=text, private=private))
     plan = desk.plan(kind, text, [views.uuid_of(each) for each in ids])
     if plan.forecast.money and kind is Deed.REPLAY and request.state.person.role < Role.MONEY:
         raise HTTPException(403, "there are gifts in it, and a gift is money: this is for the role money")
@@ -231,6 +246,8 @@ def _named(known: dict[str, _Value], name: str) -> _Value:
 
 DEEDS: dict[str, Callable[[Request], Awaitable[Response]]] = {
     "/sign-out": sign_out,
+    "/messages": search,
+    "/dead": search,
     "/messages/{id}/replay": replay,
     "/messages/{id}/cancel": cancel,
     "/messages/{id}/resolve": resolve,

@@ -31,6 +31,7 @@ def edit_page(request: Request) -> Response:
     require_money_for(request, message)
     if message.redacted_at is not None:
         raise TransitionRefused(message.id, message.state.value, "edited", allowed=CONTENT_IS_GONE)
+    views.note(request, "reveal", f"message:{message.id}")
     return _form(request, message, _typed(message, None))
 
 

@@ -12,9 +12,10 @@ from starlette.responses import Response, StreamingResponse
 
 from dispatcher.campaigns.cells import inert_cell
 from dispatcher.campaigns.export import rows, written
+from dispatcher.domain.query import hide_private
 from dispatcher.inspection import GIVEN_UP, Desk
-from dispatcher.ledger import By, Message
-from dispatcher.web import views
+from dispatcher.ledger import Message
+from dispatcher.web import searches, views
 from dispatcher.web.people import Role
 
 _AT_ONCE = 1000
@@ -43,9 +44,10 @@ def campaign(request: Request) -> Response:
 
 
 def _found(request: Request, name: str, *, prefix: str) -> Response:
-    text, desk = f"{request.query_params.get('q', '')} {prefix}".strip(), views.desk_of(request)
+    search = searches.asked(request)
+    text, desk = f"{search.text} {prefix}".strip(), views.desk_of(request, search)
     first = desk.search(text, limit=_AT_ONCE)  # what is wrong with the query is told before anything is sent
-    reveal = _reveals(request, f"messages:{text}"[:200])
+    reveal = _reveals(request, f"messages:{hide_private(text)}")
     return _csv(name, _lines(desk, text, first, reveal=reveal))
 
 
@@ -77,9 +79,7 @@ def _reveals(request: Request, subject: str) -> bool:
         return False
     if request.state.person.role < Role.OPERATE:
         raise HTTPException(403, "numbers are for the role operate; you have another")
-    services = views.services_of(request)
-    by = By(actor=views.actor(request)[:100], reason=None, now=services.clock.now())
-    services.inspection_books.note(by, "export numbers", subject)
+    views.note(request, "export numbers", subject)
     return True
 
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from dispatcher.domain.query import hide_private
 from dispatcher.domain.words import at, counted, in_words, roughly
 from dispatcher.web.people import Role
 
@@ -26,6 +27,7 @@ def environment() -> Environment:
     )
     environment.filters |= {
         "at": at,
+        "without_numbers": hide_private,
         "in_words": in_words,
         "roughly": roughly,
         "thousands": "{:,}".format,

@@ -13,7 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dispatcher.campaigns import Campaigns
-from dispatcher.domain.errors import DispatcherError, MessageNotFound, OperationNotFound, QueryError, SettingsError
+from dispatcher.domain.errors import (
+    DispatcherError,
+    MessageNotFound,
+    OperationNotFound,
+    PrivateSearch,
+    QueryError,
+    SettingsError,
+)
 from dispatcher.domain.fields import FIELDS
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.operation import Deed
@@ -22,9 +29,10 @@ from dispatcher.domain.state import State
 from dispatcher.inspection import GIVEN_UP, Desk, as_curl, tell
 from dispatcher.inspection.grouping import query_of
 from dispatcher.inspection.status import read_health
-from dispatcher.ledger import Message
-from dispatcher.web import charts
+from dispatcher.ledger import By, Message
+from dispatcher.web import charts, searches
 from dispatcher.web.rendering import page
+from dispatcher.web.searches import Search
 from dispatcher.wiring import Services
 
 PAGE = 50
@@ -43,14 +51,21 @@ def actor(request: Request) -> str:
     return f"web:{request.state.person.name}"
 
 
-def desk_of(request: Request) -> Desk:
-    """Return the desk of whoever asks."""
-    return services_of(request).desk(actor(request))
+def desk_of(request: Request, search: Search | None = None) -> Desk:
+    """Return the desk of whoever asks. It reads a query for numbers only if that search came in a form."""
+    return services_of(request).desk(actor(request), sees_numbers=search is not None and search.private)
 
 
 def campaigns_of(request: Request) -> Campaigns:
     """Return campaigns for whoever asks."""
     return services_of(request).campaigns(actor(request))
+
+
+def note(request: Request, action: str, subject: str) -> None:
+    """Append to the audit trail that somebody saw what is masked."""
+    services = services_of(request)
+    by = By(actor=actor(request)[:100], reason=None, now=services.clock.now())
+    services.inspection_books.note(by, action, subject[:200])
 
 
 def overview(request: Request) -> Response:
@@ -98,22 +113,33 @@ def overview(request: Request) -> Response:
 
 def dead(request: Request) -> Response:
     """Show what was given up: groups first, then rows."""
-    found = _find(request, prefix=GIVEN_UP)
+    return dead_found(request, searches.asked(request))
+
+
+def dead_found(request: Request, search: Search) -> Response:
+    """Show what was given up and matches a search."""
+    found = _find(request, search, prefix=GIVEN_UP)
     groups = []
     if found.problem is None:
         among = [each.id for each in found.rows] if found.whole else None  # few: the groups are of these
-        groups = [(group, query_of(group)) for group in desk_of(request).groups(found.text, among=among)]
+        desk = desk_of(request, search)
+        groups = [(group, query_of(group)) for group in desk.groups(search.text, among=among)]
     count = sum(group.count for group, _ in groups)  # counted already
     return _listed(request, "dead.html", found, count=count, groups=groups)
 
 
 def messages(request: Request) -> Response:
     """Show messages by query."""
-    found = _find(request)
+    return messages_found(request, searches.asked(request))
+
+
+def messages_found(request: Request, search: Search) -> Response:
+    """Show messages that match a search."""
+    found = _find(request, search)
     count = len(found.rows)
     if found.problem is None and not found.whole:
-        desk = desk_of(request)
-        count = desk.books.count(desk.read(found.text))
+        desk = desk_of(request, search)
+        count = desk.books.count(desk.read(search.text))
     return _listed(request, "messages.html", found, count=count)
 
 
@@ -121,55 +147,68 @@ def messages(request: Request) -> Response:
 class _Found:
     """A page of a list, or what is wrong with the query."""
 
-    text: str
+    search: Search
     rows: list[Message]
     more: UUID | None
     whole: bool
     """All that match are on this page."""
+    status: int
     problem: dict[str, Any] | None
 
 
-def _find(request: Request, *, prefix: str = "") -> _Found:
-    text, before = request.query_params.get("q", ""), _id(request.query_params.get("before"))
-    rows, problem = [], None
+def _find(request: Request, search: Search, *, prefix: str = "") -> _Found:
+    text, before = search.text, _id(request.query_params.get("before"))
+    rows, problem, status = [], None, 200
     try:
-        rows = desk_of(request).search(f"{text} {prefix}".strip(), limit=PAGE + 1, before=before)
+        rows = desk_of(request, search).search(f"{text} {prefix}".strip(), limit=PAGE + 1, before=before)
+    except PrivateSearch as private:
+        may = request.state.person.role >= searches.MAY_SEE_NUMBERS
+        hint = "press Search: an address must not carry a number" if may else "that is for the role operate"
+        problem = {"sentence": f"{private.problem}; {hint}", "position": private.position}
+        status = 400 if may else 403
     except QueryError as wrong:
-        problem = {"sentence": wrong.problem, "position": min(wrong.position, len(text))}
+        problem, status = {"sentence": wrong.problem, "position": min(wrong.position, len(text))}, 400
     more = rows[PAGE - 1].id if len(rows) > PAGE else None
-    return _Found(text=text, rows=rows[:PAGE], more=more, whole=before is None and more is None, problem=problem)
+    whole = before is None and more is None
+    return _Found(search=search, rows=rows[:PAGE], more=more, whole=whole, status=status, problem=problem)
 
 
 def _listed(request: Request, template: str, found: _Found, *, count: int, **more: Any) -> Response:
+    may = request.state.person.role >= searches.MAY_SEE_NUMBERS
     return page(
         request,
         template,
-        400 if found.problem else 200,
-        q=found.text,
+        found.status,
+        q=found.search.text,
+        link=found.search.link,
+        private=found.search.private,
         rows=found.rows,
         more=found.more,
         count=count,
         cap=CAP,
         problem=found.problem,
-        fields=FIELDS,
+        fields={name: field for name, field in FIELDS.items() if may or not field.private},
         **more,
     )
 
 
 def fresh(request: Request) -> Response:
     """Say how many more match by now than when a list was shown: made since, or given up since."""
-    asked = request.query_params
-    since = asked.get("since", "")
-    prefix = f"{GIVEN_UP} updated:>{since}" if asked.get("list") == "dead" else f"created:>{since}"
-    desk = desk_of(request)
-    return JSONResponse({"new": desk.books.count(desk.read(f"{asked.get('q', '')} {prefix}"), cap=NEW)})
+    params, search = request.query_params, searches.asked(request)
+    since = params.get("since", "")
+    prefix = f"{GIVEN_UP} updated:>{since}" if params.get("list") == "dead" else f"created:>{since}"
+    desk = desk_of(request, search)
+    return JSONResponse({"new": desk.books.count(desk.read(f"{search.text} {prefix}"), cap=NEW)})
 
 
 def message(request: Request) -> Response:
     """Tell the story of one message."""
     services, id_ = services_of(request), uuid_of(request.path_params["id"])
+    now, reveal = services.clock.now(), _reveal(request)
+    if reveal:
+        services.books.message(id_)
+        note(request, "reveal", f"message:{id_}")
     found, attempts, audit = services.books.story(id_)
-    now = services.clock.now()
     story = tell(found, attempts, audit, now=now, hold=services.books.hold(id_, now=now))
     return page(
         request,
@@ -179,7 +218,7 @@ def message(request: Request) -> Response:
         attempts={(each.started_at, each.number): each for each in attempts},
         parts=None if found.body is None or found.redacted_at is not None else segments(found.body),
         guarded=bool(services.books.guarded_among([id_])),
-        reveal=_reveal(request),
+        reveal=reveal,
         before=[each for each in audit if each.details.get("was")],
         curl=None if found.redacted_at is not None else _curl(request, found),
         State=State,
@@ -194,12 +233,13 @@ def _curl(request: Request, found: Message) -> str:
 
 def plan(request: Request) -> Response:
     """Show what a bulk operation would come to, before it is begun."""
-    asked, text = request.query_params.get("do", "replay-all"), request.query_params.get("q", "")
+    asked, search = request.query_params.get("do", "replay-all"), searches.asked(request)
+    text = search.text
     deed = Deed.DISCARD if asked.startswith("discard") else Deed.REPLAY
     ids = [] if asked.endswith("-all") else [str(uuid_of(each)) for each in request.query_params.getlist("id")]
     if not ids and not asked.endswith("-all"):  # nothing selected is not everything
-        return RedirectResponse(f"/dead?{urlencode({'q': text, 'said': 'Nothing was selected.'})}", 303)
-    made = desk_of(request).plan(deed, text, [UUID(each) for each in ids])
+        return RedirectResponse(f"/dead?{urlencode({'q': search.link, 'said': 'Nothing was selected.'})}", 303)
+    made = desk_of(request, search).plan(deed, text, [UUID(each) for each in ids])
     seal = request.app.state.seal.sign(deed.value, text, ",".join(ids))
     return page(request, "plan.html", plan=made, deed=deed, q=text, ids=ids, seal=seal)
 
