@@ -13,7 +13,7 @@ from dispatcher.logs import get_logger
 from dispatcher.preflight import Role, check_installation
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
-from dispatcher.wiring import Services, require_api, spool_folder
+from dispatcher.wiring import Services, require_api, secure_home, spool_folder
 
 if TYPE_CHECKING:
     from dispatcher.broker import Stop
@@ -123,6 +123,7 @@ def _prepare(settings: Settings, metrics: Metrics | None) -> _Process:
     from dispatcher.ledger import require_head
 
     configure_logs(settings.log_level)
+    secure_home(settings)
     services = Services(settings)
     try:
         require_head(services.engine)

@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel, Intake
 from dispatcher.installation import loading
+from dispatcher.logs import get_logger
 from dispatcher.meter import Meter, Unmeasured
+from dispatcher.private_files import tighten_home
 from dispatcher.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from dispatcher.limits import RedisLimiter
     from dispatcher.oauth import SharedTokenSource
     from dispatcher.ports import Transport
+
+log = get_logger(__name__)
 
 TOKEN_WAIT = timedelta(seconds=2)
 """How long a pump waits for a token that another process is fetching, before it goes on with what is in flight."""
@@ -324,6 +328,13 @@ def _transport(name: str) -> Callable[..., Transport]:
     with loading("DISPATCHER_TRANSPORT=aiohttp"):
         from dispatcher.gateway.aiohttp_transport import AiohttpTransport
     return AiohttpTransport
+
+
+def secure_home(settings: Settings) -> None:
+    """Take the rights of other users to HOME and what is in it away, and log what they could read until now."""
+    found, left = tighten_home(settings.home)
+    if found:
+        log.warning("home_was_open", files=[str(path) for path in found], still_open=[str(path) for path in left])
 
 
 def spool_folder(settings: Settings) -> Path:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from dispatcher.campaigns.export import rows
 from dispatcher.ledger import Delivery
+from dispatcher.private_files import opener
 
 
 def write(deliveries: Iterable[Delivery], file: Path | None) -> int:
@@ -20,7 +21,9 @@ def write(deliveries: Iterable[Delivery], file: Path | None) -> int:
         count = _write(deliveries, out)
         out.detach()
         return count
-    with file.open("w", newline="", encoding="utf-8-sig") as opened:  # with its mark, or Excel takes it for ANSI
+    with open(
+        file, "w", newline="", encoding="utf-8-sig", opener=opener
+    ) as opened:  # with its mark, or Excel takes it for ANSI
         return _write(deliveries, opened)
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from dispatcher.cli import campaign_screen, screen
 from dispatcher.cli.exits import WrongUsage
 from dispatcher.domain.words import counted
+from dispatcher.private_files import opener
 
 if TYPE_CHECKING:
     from dispatcher.campaigns import Created, Loading
@@ -54,7 +55,7 @@ def invalid_rows(file: Path | None, *, of: Path) -> Iterator[Callable[[Sequence[
         raise WrongUsage("--invalid-to: is the file of the recipients itself; give another")
     part = file.with_name(f"{file.name}.part")
     try:
-        with part.open("w", newline="", encoding="utf-8-sig") as out:
+        with open(part, "w", newline="", encoding="utf-8-sig", opener=opener) as out:
             rows = _InvalidRows(out)
             yield rows
         if rows.read:

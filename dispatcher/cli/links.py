@@ -260,6 +260,7 @@ def _spool(walk: Walk) -> str:
 
 LINKS = (
     Link(name="settings", look=_settings),
+    Link(name="home", look=secret_files.look_at_home),  # first: whatever opens the ledger closes its file to others
     Link(name="installation", look=_installation, fixed=True),
     Link(name="secret files", look=secret_files.look),
     Link(name="api", look=_api),

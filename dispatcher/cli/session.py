@@ -33,7 +33,7 @@ def open_services() -> Iterator[Services]:
     """Give the services; none of them has been reached yet."""
     from dispatcher.settings import load_settings
     from dispatcher.telemetry import configure_logs, silence_logs
-    from dispatcher.wiring import Services
+    from dispatcher.wiring import Services, secure_home
 
     settings = load_settings()
     # A command says itself what went wrong; only who debugs wants to hear it twice.
@@ -41,6 +41,7 @@ def open_services() -> Iterator[Services]:
         configure_logs("DEBUG")
     else:
         silence_logs()
+    secure_home(settings)
     services = Services(settings)
     try:
         yield services

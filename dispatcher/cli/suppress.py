@@ -16,6 +16,7 @@ from dispatcher.cli.session import by, open_ledger
 from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.message import Channel
 from dispatcher.domain.words import counted
+from dispatcher.private_files import opener
 
 if TYPE_CHECKING:
     from dispatcher.campaigns.opt_outs import Imported
@@ -175,7 +176,7 @@ def export(
     from dispatcher.cli import screen
 
     count = 0
-    with open_ledger() as services, file.open("w", newline="", encoding="utf-8-sig") as out:
+    with open_ledger() as services, open(file, "w", newline="", encoding="utf-8-sig", opener=opener) as out:
         writer = csv.writer(out)
         writer.writerow(["recipient", "channel", "reason", "opted_out_at"])
         after = None

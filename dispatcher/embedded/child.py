@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispatcher.embedded.trouble import ChildEnded
+from dispatcher.private_files import opener
 
 _LARGEST_LOG = 5_000_000
 _LAST_LINES = 8
@@ -101,7 +102,7 @@ class Nursery:
         if log.exists() and log.stat().st_size > _LARGEST_LOG:
             log.replace(log.with_suffix(".log.1"))
         paths = os.pathsep.join(filter(None, [_PACKAGES, environment.get("PYTHONPATH")]))
-        with log.open("ab") as file:
+        with open(log, "ab", opener=opener) as file:
             begins = file.tell()
             process = subprocess.Popen(
                 command,
@@ -112,6 +113,7 @@ class Nursery:
                 stderr=subprocess.STDOUT,
                 text=True,
                 pass_fds=(self.lock,),
+                umask=0o077,
                 start_new_session=True,  # Ctrl-C is ours: the stack stops in its own order
             )
         return Child(name=name, process=process, log=log, begins=begins, patience_s=patience_s)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispatcher.embedded.trouble import HomeTaken, StackTrouble
+from dispatcher.private_files import make_folder, tighten_home
 from dispatcher.settings import EMBEDDED_FILE
 
 _THROW_AWAY = "demo.txt"
@@ -58,6 +59,7 @@ class Home:
         """
         try:
             self._make_folders()
+            tighten_home(self.path)
             lock = os.open(self.path / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StackTrouble(f"{self.path}: cannot be used ({error.strerror}); give another folder") from None
@@ -76,7 +78,8 @@ class Home:
         mark = self.path / _THROW_AWAY
         if self.ledger.exists() and not mark.exists():
             raise StackTrouble(f"{self.path} has a ledger that is no demo's; give the demo another folder with --home")
-        mark.write_text(_MARK_SAYS)
+        mark.unlink(missing_ok=True)
+        _write_private(mark, _MARK_SAYS)
         for folder in (self.logs, self.valkey, self.path / "spool"):
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self.journal, *self.path.glob(f"{self.ledger.name}*")):
@@ -105,7 +108,7 @@ class Home:
 
     def _make_folders(self) -> None:
         for folder in (self.path, self.logs, self.valkey):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
 
     def _take(self, lock: int) -> None:
         until = time.monotonic() + _PATIENCE_S

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dispatcher.domain.attempt import Settlement
 from dispatcher.logs import get_logger
+from dispatcher.private_files import make_folder, opener
 
 log = get_logger(__name__)
 
@@ -34,7 +35,7 @@ class Spool:
 
     def append(self, batch: Sequence[Settlement]) -> None:
         """Write settlements and wait until the disk has them."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with _locked(self._own) as file:
             file.write(b"".join(_FORM.dump_json(each) + b"\n" for each in batch))
             file.flush()
@@ -86,7 +87,7 @@ class Spool:
 def _locked(path: Path) -> Iterator[BinaryIO]:
     """Open a file to append to it, alone; again if another process settled and removed it while we waited."""
     while True:
-        with path.open("ab") as file:
+        with open(path, "ab", opener=opener) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 yield file

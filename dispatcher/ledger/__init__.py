@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dispatcher.ledger.campaigns import Campaign
     from dispatcher.ledger.clock import LedgerClock
     from dispatcher.ledger.closed import Closed
-    from dispatcher.ledger.engine import make_engine, wal_is_safe
+    from dispatcher.ledger.engine import make_engine, sqlite_file, wal_is_safe
     from dispatcher.ledger.enqueue import Enqueued
     from dispatcher.ledger.failures import Forecast, Group
     from dispatcher.ledger.holds import CampaignHold, Hold
@@ -38,7 +38,7 @@ else:
             "campaigns": ["Campaign"],
             "clock": ["LedgerClock"],
             "closed": ["Closed"],
-            "engine": ["make_engine", "wal_is_safe"],
+            "engine": ["make_engine", "sqlite_file", "wal_is_safe"],
             "enqueue": ["Enqueued"],
             "failures": ["Forecast", "Group"],
             "holds": ["CampaignHold", "Hold"],
@@ -95,5 +95,6 @@ __all__ = [
     "make_engine",
     "migrate",
     "require_head",
+    "sqlite_file",
     "wal_is_safe",
 ]

@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from dispatcher.domain.errors import InstallationError, LedgerOutdated, LedgerUnavailable, SettingsError
 from dispatcher.installation import explain
+from dispatcher.private_files import prepare_sqlite
 
 READ_ONLY = "dispatcher_read_only"
 """Execution option of a connection that only reads: on SQLite it then takes no write lock."""
@@ -67,6 +68,16 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
     raise SettingsError(
         f"DISPATCHER_LEDGER_URL: {parsed.get_backend_name()} is not supported; use postgresql+psycopg:// or sqlite:///"
     )
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a SQLite ledger; None for another database, and for a name that SQLite reads as a URI."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return None
+    database = parsed.database if parsed.get_backend_name() == "sqlite" else None
+    return Path(database).absolute() if database and database != ":memory:" and database[:5] != "file:" else None
 
 
 def _prefer_indexes(engine: Engine) -> None:
@@ -122,11 +133,12 @@ def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> 
 def _sqlite(url: str, database: str | None, pool_size: int) -> Engine:
     if not database or database == ":memory:":
         raise SettingsError("DISPATCHER_LEDGER_URL: a SQLite ledger needs a file, e.g. sqlite:////var/lib/x/ledger.db")
-    folder = Path(database).absolute().parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LedgerUnavailable(f"cannot make the ledger's folder {folder}: {error.strerror}") from None
+    file = sqlite_file(url)
+    if file is not None:
+        try:
+            prepare_sqlite(file)
+        except OSError as error:
+            raise LedgerUnavailable(f"cannot make the ledger's folder {file.parent}: {error.strerror}") from None
     engine = create_engine(url, pool_size=pool_size, max_overflow=8, pool_timeout=10, hide_parameters=True)
     journal = "WAL" if wal_is_safe() else "TRUNCATE"
 

@@ -15,7 +15,7 @@ from dispatcher.logs import get_logger
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
 from dispatcher.web.app import make_web
-from dispatcher.wiring import Services
+from dispatcher.wiring import Services, secure_home
 
 log = get_logger(__name__)
 
@@ -36,6 +36,7 @@ def serve_web(settings: Settings, *, host: str, port: int, on_ready: Callable[[s
             "`dispatcher web --hash` makes the hash of a password"
         )
     configure_logs(settings.log_level)
+    secure_home(settings)
     services = Services(settings)
     try:
         require_head(services.engine)

@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
+from dispatcher.private_files import make_folder
+
 KEPT_S = 24 * 3600
 """How long an upload waits for somebody to confirm it."""
 
@@ -26,7 +28,7 @@ class Uploads:
 
     def keep(self, file: BinaryIO) -> str:
         """Copy a file in and return its id; what nobody confirmed in a day goes."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.folder)
         for old in self.folder.glob("*.csv"):
             with suppress(FileNotFoundError):  # somebody else who uploads now was faster
                 if time.time() - old.stat().st_mtime > KEPT_S:
