@@ -18,6 +18,7 @@ from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate, parse_rate
 from dispatcher.domain.retention import LONGEST_DAYS, Ages
 from dispatcher.domain.segments import MAX_PARTS
+from dispatcher.service_links import is_service_link
 
 PREFIX = "DISPATCHER_"
 EMBEDDED_FILE = "embedded.env"
@@ -152,7 +153,13 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, NAME_FILE, .env, and what `dispatcher up` left."""
-        return init_settings, env_settings, _NamedFiles(settings_cls), dotenv_settings, _Embedded(settings_cls)
+        return (
+            init_settings,
+            _Environment(settings_cls, env_settings),
+            _NamedFiles(settings_cls),
+            dotenv_settings,
+            _Embedded(settings_cls),
+        )
 
     @field_validator("home", mode="before")
     @classmethod
@@ -283,6 +290,8 @@ def _unknown_names(environment: Mapping[str, str | None]) -> list[str]:
     known = known_names()
     complaints = []
     for name in sorted(environment):
+        if is_service_link(name, environment[name] or ""):
+            continue
         if name.startswith(PREFIX) and name not in known and name.removesuffix("_FILE") not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else "; `docs/settings.md` lists them all"
@@ -302,6 +311,24 @@ def _complaint(error: dict[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
     return f"{name}: {message}" if error["loc"] else message
+
+
+class _Environment(PydanticBaseSettingsSource):
+    """The environment without what Kubernetes sets, which may have a setting's name: ``DISPATCHER_METRICS_PORT``."""
+
+    def __init__(self, settings_cls: type[BaseSettings], all_settings: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._all_settings = all_settings
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self._all_settings.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in self._all_settings().items()
+            if not is_service_link(PREFIX + name.upper(), str(value))
+        }
 
 
 class _NamedFiles(PydanticBaseSettingsSource):
