@@ -264,7 +264,7 @@ def acting_as(what: str) -> str:
         OSError,
     ):  # a container may run under an id that no passwd file has; which error depends on Python
         user = f"uid {os.getuid()}"
-    return f"{what}:{user}"[:100]
+    return f"{what}:{user}".encode("utf-8", "replace").decode()[:100]  # $USER may be any bytes
 
 
 def _pages(messages: Iterable[Sms | Gift], size: int) -> Iterator[list[Sms | Gift]]:

@@ -21,6 +21,7 @@ from dispatcher.domain.segments import MAX_PARTS
 from dispatcher.service_links import is_service_link
 
 PREFIX = "DISPATCHER_"
+_DOTENV = Path(".env")
 EMBEDDED_FILE = "embedded.env"
 """Where ``dispatcher up`` leaves the addresses of what it started, under HOME, for other terminals to find."""
 GATEWAY_LIMIT = timedelta(seconds=29)
@@ -48,9 +49,7 @@ def default_home() -> Path:
 class Settings(BaseSettings):
     """All settings, checked against each other. ``repr`` hides the secrets."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, allow_inf_nan=False
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
     home: Path = Field(default_factory=default_home, description="Folder where embedded data and the spool live.")
     ledger_url: SecretStr = Field(
@@ -157,7 +156,7 @@ class Settings(BaseSettings):
             init_settings,
             _Environment(settings_cls, env_settings),
             _NamedFiles(settings_cls),
-            dotenv_settings,
+            _DotEnv(settings_cls),
             _Embedded(settings_cls),
         )
 
@@ -220,7 +219,7 @@ class Settings(BaseSettings):
     @property
     def ledger(self) -> str:
         """The ledger's URL, secrets included."""
-        return self.ledger_url.get_secret_value() or f"sqlite:///{self.home / 'ledger.db'}"
+        return self.ledger_url.get_secret_value() or sqlite_url(self.home / "ledger.db")
 
     @property
     def rates(self) -> tuple[Rate, Rate]:
@@ -247,8 +246,6 @@ def load_settings(**overrides: Any) -> Settings:
         if unknown:
             raise SettingsError("\n".join(unknown))
         return Settings(**overrides)
-    except UnicodeDecodeError as error:
-        raise SettingsError(f".env: byte {error.start} is not UTF-8; DISPATCHER_… lines are text") from None
     except ValidationError as error:
         raise SettingsError("\n".join(_complaint(dict(each)) for each in error.errors())) from None
 
@@ -266,13 +263,38 @@ def secret_files() -> dict[str, Path]:
     return {name: Path(os.environ[name]) for name in names if name in os.environ}
 
 
+def sqlite_url(file: Path) -> str:
+    """Return the URL of a SQLite file, whatever its folders are called.
+
+    >>> sqlite_url(Path("/srv/100% new?/ledger.db"))
+    'sqlite:////srv/100%25 new%3F/ledger.db'
+    """
+    return "sqlite:///" + str(file).replace("%", "%25").replace("?", "%3F")
+
+
 def _dotenv() -> dict[str, str | None]:
-    """Return the lines of ``.env``, whose reader is imported only where there is such a file."""
-    if not Path(".env").is_file():
+    """Return the lines of ``.env``, whose reader is imported only where there is such a file.
+
+    A working folder that this user may not enter has none: a command started with ``sudo -u`` may stand in one.
+
+    :raises SettingsError: the file cannot be read, or is no text.
+    """
+    try:
+        if not _DOTENV.is_file():
+            return {}
+    except OSError:
         return {}
     from dotenv import dotenv_values
 
-    return dotenv_values(".env", interpolate=False)
+    try:
+        return dotenv_values(_DOTENV, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f".env: byte {error.start} is not UTF-8; DISPATCHER_… lines are text") from None
+    except OSError as error:
+        raise SettingsError(
+            f".env: {_DOTENV.absolute()} cannot be read ({error.strerror}); "
+            "let this user read it, or run in another folder"
+        ) from None
 
 
 def _unknown_arguments(overrides: Mapping[str, object]) -> list[str]:
@@ -339,13 +361,24 @@ class _NamedFiles(PydanticBaseSettingsSource):
         if path is None:
             return None, field_name, False
         try:
-            return Path(path).read_text().strip(), field_name, False
+            return Path(path).read_text(encoding="utf-8-sig").strip(), field_name, False
         except OSError as error:
             raise SettingsError(f"{PREFIX}{field_name.upper()}_FILE: cannot read {path}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise SettingsError(f"{PREFIX}{field_name.upper()}_FILE: {path} is not text in UTF-8") from None
 
     def __call__(self) -> dict[str, Any]:
+        return _given(self)
+
+
+class _DotEnv(PydanticBaseSettingsSource):
+    """The lines of ``.env`` in the working folder."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self._values.get(PREFIX + field_name.upper()), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        self._values = {name.upper(): value for name, value in _dotenv().items()}
         return _given(self)
 
 
@@ -371,7 +404,7 @@ def _given(source: PydanticBaseSettingsSource) -> dict[str, Any]:
 def read_embedded(home: Path) -> dict[str, str]:
     """Return what ``dispatcher up`` wrote under ``home``; nothing once the process that wrote it is gone."""
     try:
-        lines = (home / EMBEDDED_FILE).read_text().splitlines()
+        lines = (home / EMBEDDED_FILE).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return {}
     values = dict(line.split("=", 1) for line in lines if "=" in line)

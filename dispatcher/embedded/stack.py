@@ -20,7 +20,7 @@ from dispatcher.embedded.provider import start_sandbox, steer
 from dispatcher.embedded.valkey import start_valkey
 from dispatcher.ledger import make_engine, migrate
 from dispatcher.sandbox import SandboxControl, SandboxSettings
-from dispatcher.settings import PREFIX, Settings, load_settings
+from dispatcher.settings import PREFIX, Settings, load_settings, sqlite_url
 from dispatcher.wiring import require_api
 
 _READY_S = 20
@@ -124,7 +124,7 @@ def stopped_by_signals() -> Iterator[None]:
 
 def _start(plan: Plan, nursery: Nursery, stages: list[list[Child]]) -> Stack:
     queue, providers, servers = stages
-    given = {"home": str(plan.home.path), "ledger_url": f"sqlite:///{plan.home.ledger.resolve()}", **plan.settings}
+    given = {"home": str(plan.home.path), "ledger_url": sqlite_url(plan.home.ledger.resolve()), **plan.settings}
     if plan.starts("api_base_url"):
         providers.append(start_sandbox(nursery, plan.sandbox))
     if plan.starts("redis_url"):

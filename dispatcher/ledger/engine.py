@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, InvalidatePoolError, NoSuchModuleError
@@ -43,7 +43,12 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # the latter for a port that is no number
-        raise SettingsError("DISPATCHER_LEDGER_URL: is not a database URL; see docs/settings.md") from None
+        raise SettingsError(
+            f"DISPATCHER_LEDGER_URL: is not a database URL{_quoted(url)}; see docs/settings.md"
+        ) from None
+    if parsed.get_backend_name() != "sqlite" and _has_stray_at(url, parsed):
+        raise SettingsError(f"DISPATCHER_LEDGER_URL: names no host{_quoted(url)}")
+    _require_sync(parsed)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, parsed.database, pool_size)
     if parsed.get_backend_name() == "postgresql":
@@ -70,6 +75,30 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
     )
 
 
+def _require_sync(url: URL) -> None:
+    """Refuse drivers for asyncio, which an application may have in its own URL.
+
+    :raises SettingsError: with the driver to use.
+    """
+    try:
+        is_async = url.get_dialect().is_async
+    except (NoSuchModuleError, ImportError):
+        return  # explained by whatever opens the database
+    if is_async:
+        own = {"postgresql": f"{_DRIVER}://", "sqlite": "sqlite:///"}.get(url.get_backend_name(), f"{_DRIVER}://")
+        raise SettingsError(f"DISPATCHER_LEDGER_URL: {url.drivername} is a driver for asyncio; use {own}…")
+
+
+def _has_stray_at(url: str, parsed: URL) -> bool:
+    """Return whether a part of the password was taken for the host's, which errors and logs show."""
+    query = url.partition("?")[2]
+    return "@" in f"{parsed.host or ''}{parsed.database or ''}" or ("@" in query and not parsed.query)
+
+
+def _quoted(url: str) -> str:
+    return ", unless an @ in its password is written as %40" if url.count("@") > 1 else ""
+
+
 def sqlite_file(url: str) -> Path | None:
     """Return the file of a SQLite ledger; None for another database, and for a name that SQLite reads as a URI."""
     try:
@@ -89,6 +118,11 @@ def _prefer_indexes(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _say(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
+        # A server, database or role may have other forms of times as its default, which psycopg does not read.
+        cursor.execute(
+            "SELECT set_config('datestyle', 'ISO', false), set_config('intervalstyle', 'postgres', false), "
+            "set_config('timezone', 'UTC', false)"
+        )
         cursor.execute(
             "SELECT set_config('random_page_cost', '1.1', false) WHERE current_setting('random_page_cost') = '4'"
         )

@@ -76,5 +76,6 @@ def _config() -> Config:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(_INSTALLED if _INSTALLED.is_dir() else _CHECKOUT))
+    folder = str(_INSTALLED if _INSTALLED.is_dir() else _CHECKOUT)
+    config.set_main_option("script_location", folder.replace("%", "%%"))  # Alembic reads % as the mark of a variable
     return config
