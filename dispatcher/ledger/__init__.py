@@ -6,6 +6,7 @@ from dispatcher.lazy import exports
 
 if TYPE_CHECKING:
     from dispatcher.ledger.after_campaigns import Delivery, FailureGroup
+    from dispatcher.ledger.autogenerate import include_name
     from dispatcher.ledger.books import Books
     from dispatcher.ledger.bulk import Operation
     from dispatcher.ledger.campaign_books import CampaignBooks
@@ -32,6 +33,7 @@ else:
         __name__,
         {
             "after_campaigns": ["Delivery", "FailureGroup"],
+            "autogenerate": ["include_name"],
             "books": ["Books"],
             "bulk": ["Operation"],
             "campaign_books": ["CampaignBooks"],
@@ -92,6 +94,7 @@ __all__ = [
     "Waiting",
     "after_commit",
     "current",
+    "include_name",
     "make_engine",
     "migrate",
     "require_head",
