@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from dispatcher.campaigns.layout import Layout
-from dispatcher.campaigns.missing import is_placeholder
+from dispatcher.campaigns.missing import DecimalText, is_placeholder
 from dispatcher.domain.campaign import RECIPIENT, Terms
 from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.message import Channel, Gift, check_body, check_gift, fingerprint
@@ -145,10 +145,11 @@ class Check:
         def said(name: str, value: str | None) -> str:
             return value if value is not None else cells[places[name]].strip() if name in places else ""
 
+        cell = cells[places["amount"]] if fixed.amount is None and "amount" in places else None
         return Gift(
             recipient=recipient,
             sku=said("sku", fixed.sku),
-            amount=said("amount", fixed.amount),
+            amount=cell.number if isinstance(cell, DecimalText) else said("amount", fixed.amount),
             currency=said("currency", fixed.currency),
             note=said("note", note),
             idempotency_key="",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from decimal import Decimal
 from numbers import Integral, Real
+from typing import Self
 
 PLACEHOLDERS = frozenset(
     (
@@ -20,6 +21,18 @@ Some are names of people too (Null, Nan, Na), so they are never dropped: a dry r
 """
 _NAMES_OF_NONE = frozenset({"NAType", "NaTType", "MaskedConstant"})
 """Types of pandas and numpy whose values stand for a missing one, by name: neither is imported here."""
+
+
+class DecimalText(str):
+    """The text of a Decimal, which stays a number: ``Decimal("25.0000")`` is an amount, the text "25.0000" is not."""
+
+    number: Decimal
+
+    def __new__(cls, number: Decimal) -> Self:
+        """Write a finite number without an exponent."""
+        text = super().__new__(cls, f"{number:f}")
+        text.number = number
+        return text
 
 
 def is_placeholder(text: str) -> bool:
@@ -63,7 +76,7 @@ def cell_text(value: object) -> str:
     if is_missing(value):
         return ""
     if isinstance(value, Decimal):
-        return f"{value:f}" if value.is_finite() else str(value)
+        return DecimalText(value) if value.is_finite() else str(value)
     if isinstance(value, Real) and not isinstance(value, Integral):
         return _number(value)
     if isinstance(value, datetime):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from dispatcher.domain.money import MINOR_UNITS, NotAnAmount, read_amount
+from dispatcher.domain.money import EXACT, MINOR_UNITS, NotAnAmount, read_amount
 
 _PART = re.compile(r"([^\s/;]+)\s*(/\s*day(?!\w))?", re.IGNORECASE)
 _GROUPS_OF_THREE = re.compile(r"(?<![\d.,'/])\d{1,3}(?:\s+\d{3})+(?!\d)")
@@ -34,14 +34,16 @@ class Budget:
         return ", ".join(caps) if _GROUPS_OF_THREE.search(written) else written
 
 
-def parse_budget(text: str, currency: str) -> Budget:
-    """Read a budget: ``12345.00``, ``500/day`` or ``12345.00 500/day``.
+def parse_budget(text: Decimal | str, currency: str) -> Budget:
+    """Read a budget: ``12345.00``, ``500/day`` or ``12345.00 500/day``. A ``Decimal`` is a cap in all.
 
     :raises ValueError: with a sentence that shows the form.
 
     >>> parse_budget("12345 500.50/day", "AUD")
     Budget(currency='AUD', total=1234500, daily=50050)
     """
+    if isinstance(text, Decimal):
+        return Budget(currency=currency, total=to_minor(text, currency), daily=None)
     if _GROUPS_OF_THREE.search(text):
         raise ValueError(f"{text!r} has a space that may separate thousands or two caps; {_FORM}")
     caps: dict[bool, int] = {}
@@ -76,6 +78,8 @@ def to_minor(amount: Decimal | str, currency: str) -> int:
     (1250, 500)
     """
     value = amount if isinstance(amount, Decimal) else read_amount(amount, currency)
+    if not value.is_finite():
+        raise ValueError(f"{str(amount)[:_SHOWN]!r} is not a number, for example 12345.00")
     numerator, denominator = value.as_integer_ratio()  # exact, where decimal arithmetic rounds to 28 digits
     unit: int = 10 ** MINOR_UNITS[currency]
     minor, over = divmod(numerator * unit, denominator)
@@ -93,4 +97,4 @@ def in_units(minor: int, currency: str) -> str:
     >>> in_units(1234500, "AUD"), in_units(500, "JPY")
     ('12345.00', '500')
     """
-    return str(Decimal(minor).scaleb(-MINOR_UNITS[currency]))
+    return str(Decimal(minor).scaleb(-MINOR_UNITS[currency], context=EXACT))

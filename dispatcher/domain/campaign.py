@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TypedDict, TypeVar
 
 from dispatcher.domain.budget import Budget, parse_budget
@@ -28,6 +29,7 @@ RECIPIENT = "recipient"
 GIFT_FIELDS = ("sku", "amount", "currency", "note")
 
 _T = TypeVar("_T")
+_Given = TypeVar("_Given")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ class Wanted(TypedDict, total=False):
     recipient's own."""
     rate: str | None
     """Its own ceiling, ``50/s``; it never exceeds the channel's."""
-    budget: str | None
+    budget: Decimal | str | None
     """For gifts: ``12345.00``, ``500/day`` or both, in ``currency``."""
     sku: str | None
     """For gifts; left out if there is a column ``sku``. Likewise ``amount`` and ``currency``."""
@@ -124,7 +126,7 @@ def check_campaign(name: str, wanted: Wanted, *, now: datetime, region: str | No
         expires_at=expires_at,
         window=window,
         rate=_read("rate", wanted.get("rate"), parse_rate),
-        budget=_read("budget", budget, lambda given: parse_budget(given, currency or "")),
+        budget=_read("budget", budget, partial(parse_budget, currency=currency or "")),
         region=_region(wanted.get("region") or region),
         columns=_columns(wanted.get("columns") or {}),
     )
@@ -208,9 +210,9 @@ def _moment(name: str, moment: datetime | None, now: datetime) -> None:
         raise InvalidCampaign(name, f"{moment:%Y-%m-%d} is more than ten years away; check the year")
 
 
-def _read(name: str, text: str | None, parse: Callable[[str], _T]) -> _T | None:
+def _read(name: str, given: _Given | None, parse: Callable[[_Given], _T]) -> _T | None:
     try:
-        return None if text is None else parse(text)
+        return None if given is None else parse(given)
     except ValueError as wrong:
         raise InvalidCampaign(name, str(wrong)) from None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from dispatcher.domain.errors import InvalidMessage
 
@@ -37,6 +37,8 @@ _AROUND = re.compile(r"\A[^\d.,]+|[^\d.,]+\Z", re.ASCII)
 _LONGEST = 60
 _MOST_DECIMALS = max(MINOR_UNITS.values())
 
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[])
+"""For amounts, since an application may compute with few digits, or with traps: its context is every thread's own."""
 MAX_AMOUNT = Decimal("1000000")
 """A single gift above this is taken for a slip of the keyboard."""
 
@@ -90,8 +92,9 @@ def read_amount(text: str, currency: str | None) -> Decimal:
 def parse_amount(amount: Decimal | str, currency: str) -> Decimal:
     """Return the amount with exactly the decimals of its currency.
 
-    :param amount: its text, or a ``Decimal``, which is a number and no text: ``Decimal("1E+2")`` is 100. Never a
-        ``float``, which cannot hold money exactly, nor an ``int``, which elsewhere counts cents.
+    :param amount: its text, or a ``Decimal``, which is a number and no text: ``Decimal("1E+2")`` is 100 and
+        ``Decimal("25.0000")``, as a database's NUMERIC(12, 4) gives it, is 25. Never a ``float``, which cannot hold
+        money exactly, nor an ``int``, which elsewhere counts cents.
     :raises InvalidMessage: not a positive finite decimal, too many decimals, or absurdly large.
 
     >>> parse_amount("25", "AUD"), parse_amount("500", "JPY")
@@ -111,7 +114,7 @@ def parse_amount(amount: Decimal | str, currency: str) -> Decimal:
     if value > MAX_AMOUNT:
         raise InvalidMessage("amount", f"{said} is above {MAX_AMOUNT}, the most that one gift may be")
     decimals = MINOR_UNITS[currency]
-    exact = value.quantize(Decimal(1).scaleb(-decimals))
+    exact = value.quantize(Decimal(1).scaleb(-decimals, context=EXACT), context=EXACT)
     if exact != value:
         raise InvalidMessage("amount", f"{said} has more decimals than {currency}, which has {decimals}")
     return exact

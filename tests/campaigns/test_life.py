@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, update
@@ -114,6 +115,18 @@ def test_a_dry_run_shows_money_as_it_was_read(campaigns: Campaigns) -> None:
     )
     assert report.terms == {"amount": "EUR 1000.50", "budget": "EUR 5000.00 1500.00/day"}
     assert campaigns.dry_run(numbers(2), template="Hi").terms == {}
+
+
+def test_a_decimal_of_a_row_is_a_number_whatever_its_zeros(campaigns: Campaigns) -> None:
+    amounts = [Decimal("25.0000"), Decimal("1E+1"), Decimal("5"), "25.0000", Decimal("5.999"), Decimal("NaN")]
+    rows = [{"recipient": number, "price": amount} for number, amount in zip(numbers(6), amounts, strict=True)]
+    terms: Any = {"channel": "gift", "sku": "A", "currency": "AUD", "columns": {"price": "amount"}}
+    report = campaigns.dry_run(rows, **terms)
+    assert (report.recipients, report.money) == (3, {"AUD": Decimal("40.00")})
+    assert report.invalid == 3
+    made = campaigns.create(rows[:1], name="one", budget=Decimal("25.0000"), template="{{price}}", **terms).campaign
+    assert str(made.budget) == "25.00"
+    assert made.total == 1
 
 
 def test_amounts_of_a_file_are_refused_each_with_the_form_that_is_right(campaigns: Campaigns) -> None:

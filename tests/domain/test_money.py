@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal, Inexact, Rounded, localcontext
 
 import pytest
 
@@ -100,6 +100,21 @@ def test_what_is_plain_is_read_exactly_everywhere(text: str, currency: str, exac
 )
 def test_a_decimal_is_a_number_whatever_its_exponent(number: Decimal, exact: str) -> None:
     assert str(parse_amount(number, "EUR")) == exact
+
+
+def test_a_decimal_is_read_exactly_whatever_the_application_computes_with() -> None:
+    for context in (Context(prec=2), Context(prec=9, traps=[Inexact, Rounded]), Context(prec=3, rounding=ROUND_UP)):
+        with localcontext(context):
+            assert str(parse_amount(Decimal("1234.5000"), "EUR")) == "1234.50"
+            assert str(parse_budget(Decimal("1234567.5000"), "EUR")) == "1234567.50"
+            with pytest.raises(InvalidMessage, match="more decimals"):
+                parse_amount(Decimal("1234.501"), "EUR")
+
+
+@pytest.mark.parametrize("wrong", [Decimal("NaN"), Decimal("Infinity"), Decimal(0), Decimal(-5), Decimal("0.001")])
+def test_a_decimal_that_is_no_budget_is_refused(wrong: Decimal) -> None:
+    with pytest.raises(ValueError, match=r"number|greater|decimals"):
+        parse_budget(wrong, "EUR")
 
 
 @pytest.mark.parametrize("wrong", [5.0, 5, True, None, b"5", Decimal("NaN"), Decimal("Infinity"), Decimal("0.001")])
