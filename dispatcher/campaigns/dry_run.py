@@ -204,8 +204,13 @@ def _openings(tally: Tally, terms: Terms, sending: Sending) -> Iterator[WindowOp
 
 def rewritten(report: DryRun) -> list[str]:
     """Say how many numbers were written in which form, and what national ones became."""
-    became = f" → +{report.calling_code}…" if report.calling_code else ""
-    return [f"{rows:,} {form.words}{became if form in _NATIONAL else ''}" for form, rows in report.rewritten.items()]
+    return forms_in_words(report.rewritten, report.calling_code)
+
+
+def forms_in_words(forms: Mapping[Form, int], code: str | None) -> list[str]:
+    """Say how many numbers were written in which form, and what national ones became with their country's code."""
+    became = f" → +{code}…" if code else ""
+    return [f"{rows:,} {form.words}{became if form in _NATIONAL else ''}" for form, rows in forms.items()]
 
 
 def money_terms(terms: Terms) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,9 @@ from dispatcher.campaigns.survey import Group
 from dispatcher.domain.campaign import RECIPIENT
 from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.message import Channel
-from dispatcher.domain.recipient import parse_recipient
+from dispatcher.domain.mobiles import calling_code
+from dispatcher.domain.recipient import read_recipient
+from dispatcher.domain.written_number import Form
 from dispatcher.ledger import By, CampaignBooks, OptOut
 
 LISTED = 100
@@ -35,6 +38,10 @@ class Imported:
     """Lines whose opt-out could not be read, so that it is not recorded."""
     reasons: dict[str, Group] = field(default_factory=dict)
     first_invalid: list[Invalid] = field(default_factory=list)
+    rewritten: Counter[Form] = field(default_factory=Counter)
+    """How many recorded numbers were written in another form than the canonical one."""
+    calling_code: str | None = None
+    """Of the country that national numbers were read for."""
     undated: Group = field(default_factory=Group)
     """Lines whose opt-out is recorded with the present time, because its own cannot be read."""
 
@@ -61,15 +68,16 @@ def import_opt_outs(
     :raises InvalidCampaign: no column holds the numbers.
     """
     places = places_of(source.columns, columns, also=("channel", "reason", AT))
-    rows, done = iter(source.rows), Imported()
+    rows, done = iter(source.rows), Imported(calling_code=None if region is None else calling_code(region))
     while chunk := list(islice(rows, _AT_ONCE)):
         found: list[OptOut] = []
         invalid: list[Invalid] = []
         for line, cells in chunk:
             row = {name: cells[place] for name, place in places.items() if place < len(cells)}
             try:
-                read = _opt_out(row, channel, by, region)
+                read, form = _opt_out(row, channel, by, region)
                 found.append(read)
+                done.rewritten.update([form] if form is not None else [])
                 if read.opted_out_at is by.now and row.get(AT, "").strip():
                     done.undated.add(line)
             except InvalidMessage as wrong:
@@ -85,16 +93,17 @@ def import_opt_outs(
     return done
 
 
-def _opt_out(row: Mapping[str, str], channel: Channel | None, by: By, region: str | None) -> OptOut:
-    """Read a row. Its moment is ``by.now`` itself if the row has none that can be read."""
-    recipient = parse_recipient(row.get(RECIPIENT, ""), region=region)
+def _opt_out(row: Mapping[str, str], channel: Channel | None, by: By, region: str | None) -> tuple[OptOut, Form | None]:
+    """Read a row, and the form of its number. Its moment is ``by.now`` itself if the row has none that can be read."""
+    recipient, form = read_recipient(row.get(RECIPIENT, ""), region=region)
     at = _moment(row.get(AT, "").strip())
-    return OptOut(
+    opt_out = OptOut(
         channel=channel or _channel(row.get("channel", "").strip()),
         recipient=recipient,
         reason=original_cell(row.get("reason", "")).strip() or by.reason,
         opted_out_at=by.now if at is None or at > by.now else at,
     )
+    return opt_out, form
 
 
 def _moment(written: str) -> datetime | None:

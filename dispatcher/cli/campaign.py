@@ -184,12 +184,14 @@ def list_(
     from dispatcher.cli import campaign_screen, screen
 
     with open_ledger() as services:
-        found = services.campaign_books.listed(states=tuple(state or ()), limit=limit)
-        now = services.clock.now()
+        books, now = services.campaign_books, services.clock.now()
+        found = books.listed(states=tuple(state or ()), limit=limit)
+        ids = [each.id for each in found]
+        closed = {each.campaign: each for each in (books.closed(now=now, campaigns=ids) if ids else ())}
     if as_json:
-        screen.print_json({"campaigns": [campaign_screen.document(each) for each in found]})
+        screen.print_json(campaign_screen.list_document(found, closed))
     elif found:
-        campaign_screen.show_list(found, now=now)
+        campaign_screen.show_list(found, closed, now=now)
     else:
         screen.say("No campaign matches.")
     if not found:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -18,7 +19,7 @@ from dispatcher.cli import screen, shown
 from dispatcher.cli.when import at, in_words, roughly
 from dispatcher.domain.budget import in_units
 from dispatcher.domain.state import CampaignState, State
-from dispatcher.ledger import Campaign
+from dispatcher.ledger import Campaign, Closed
 
 _STYLES = {
     CampaignState.RUNNING: "cyan",
@@ -75,8 +76,7 @@ def progress_document(progress: Progress) -> dict[str, Any]:
         "counts": {state.value: progress.counts.get(state, 0) for state in State},
         "rate_now": round(progress.rate_now, 2),
         "finishes_at": progress.finishes_at,
-        "window_closed": progress.closed is not None,
-        "closed_until": None if progress.closed is None else progress.closed.until,
+        **_window_document(progress.closed),
         "failures": [
             {"state": group.state, "outcome": group.outcome, "error": group.error, "messages": group.count}
             for group in progress.failures
@@ -84,15 +84,30 @@ def progress_document(progress: Progress) -> dict[str, Any]:
     }
 
 
-def show_list(campaigns: Sequence[Campaign], *, now: datetime) -> None:
-    """Print campaigns, one line each."""
+def list_document(campaigns: Sequence[Campaign], closed: Mapping[UUID, Closed]) -> dict[str, Any]:
+    """Return campaigns for JSON.
+
+    :param closed: those that send nothing now, since their window is closed.
+    """
+    return {"campaigns": [{**document(each), **_window_document(closed.get(each.id))} for each in campaigns]}
+
+
+def _window_document(closed: Closed | None) -> dict[str, Any]:
+    return {"window_closed": closed is not None, "closed_until": None if closed is None else closed.until}
+
+
+def show_list(campaigns: Sequence[Campaign], closed: Mapping[UUID, Closed], *, now: datetime) -> None:
+    """Print campaigns, one line each.
+
+    :param closed: those that send nothing now, since their window is closed.
+    """
     wide = screen.paper().width >= screen.WIDE
     heads = ["id", "state", "age", "channel", "recipients", *(["starts"] if wide else []), "name"]
     table = screen.listing(*heads, right=("age", "recipients"))
     for each in campaigns:
         table.add_row(
             str(each.id),
-            _named(each.state),
+            _named(each.state) if each.id not in closed else Text(closed[each.id].in_words, style="bold yellow"),
             roughly(now - each.created_at),
             each.channel.value,
             f"{each.total:,}",

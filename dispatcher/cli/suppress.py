@@ -140,6 +140,7 @@ def _document(done: Imported) -> dict[str, Any]:
         "rows": done.rows,
         "new": done.new,
         "invalid": done.invalid,
+        "rewritten": {form.value: rows for form, rows in done.rewritten.most_common()},
         "reasons": intake_screen.reasons_document(done.reasons),
         "invalid_rows": [
             {"line": each.line, "number": each.value, "reason": each.sentence} for each in done.first_invalid
@@ -149,9 +150,13 @@ def _document(done: Imported) -> dict[str, Any]:
 
 
 def _show(done: Imported) -> None:
+    from dispatcher.campaigns.dry_run import forms_in_words
     from dispatcher.cli import intake_screen, screen
 
     screen.say(f"{done.new:,} opted out, of {counted(done.rows, 'row')}; {done.invalid:,} invalid.")
+    if done.rewritten:
+        words = forms_in_words(dict(done.rewritten.most_common()), done.calling_code)
+        screen.say(f"Numbers rewritten: {'; '.join(words)}.")
     intake_screen.show_reasons(done.reasons)
     for each in done.first_invalid:
         complain(f"line {each.line} is not recorded: {each.value!r}: {each.sentence}")

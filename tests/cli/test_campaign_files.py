@@ -62,7 +62,7 @@ def test_a_dry_run_says_when_a_window_opens_and_for_whom_it_never_does(offline: 
     assert (opening["recipients"], opening["zones"], opening["zones_left_out"]) == (1, ["Europe/Paris"], [])
 
 
-def test_status_and_show_say_until_when_a_window_is_closed(offline: Shell, file: Path) -> None:
+def test_status_list_and_show_say_until_when_a_window_is_closed(offline: Shell, file: Path) -> None:
     file.write_text(f"recipient\n{MOBILE}\n")
     opens = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=2)
     window = f"{opens:%H:%M}-{opens + timedelta(hours=1):%H:%M} UTC"
@@ -70,10 +70,14 @@ def test_status_and_show_say_until_when_a_window_is_closed(offline: Shell, file:
         offline("campaign", "create", str(file), "--template", "Hi", "--window", window, "--name", "spring").code == 0
     )
     assert "closed until" not in offline("status").out, "it does not run"
+    assert "closed until" not in offline("campaign", "list").out
     assert offline("campaign", "start", "spring").code == 0
     sentence = f"closed until {opens:%Y-%m-%d %H:%M}:00 UTC"
     assert sentence in " ".join(offline("campaign", "show", "spring").out.split())
     assert f"spring {sentence}" in " ".join(offline("status").out.split())
+    assert sentence in " ".join(offline("campaign", "list").out.split())
+    (listed,) = offline("campaign", "list", "--json").json["campaigns"]
+    assert (listed["window_closed"], datetime.fromisoformat(listed["closed_until"])) == (True, opens)
     shown = offline("campaign", "show", "spring", "--json").json
     assert (shown["window_closed"], datetime.fromisoformat(shown["closed_until"])) == (True, opens)
     (closed,) = offline("status", "--json").json["closed_campaigns"]

@@ -195,7 +195,9 @@ def test_opt_outs_are_read_however_people_wrote_their_numbers(offline: Shell, tm
     numbers += ["+61\u00a0491\u00a0570\u00a0159", "\ufeff+61491570110", "+61491570313"]
     file.write_text("Mobile,Name\n" + "".join(f"{number},x\n" for number in numbers), "utf-8")
     ended = offline("suppress", "import", str(file), "--map", "Mobile=recipient")
-    assert (ended.code, ended.out, ended.err) == (0, "7 opted out, of 7 rows; 0 invalid.\n", "")
+    said = "7 opted out, of 7 rows; 0 invalid.\n"
+    forms = "Numbers rewritten: 3 with spaces or punctuation; 3 with invisible characters.\n"
+    assert (ended.code, ended.out, ended.err) == (0, said + forms, "")
 
 
 def test_lines_that_cannot_be_read_are_listed_up_to_a_limit(offline: Shell) -> None:
@@ -269,3 +271,17 @@ def test_an_export_that_cannot_be_written_is_a_failure(offline: Shell, tmp_path:
     ended = offline("suppress", "export", str(tmp_path / "nowhere" / "out.csv"))
     assert ended.code == 1
     assert ended.err.startswith("error: No such file or directory: ")
+
+
+def test_an_import_says_which_numbers_it_rewrote(offline: Shell) -> None:
+    text = "recipient\n0491570006\n+61 491 570 156\n491571003\n+61491571004\nx\n0491 571 005\n"
+    ended = offline("suppress", "import", "-", "--region", "AU", input=text)
+    assert ended.out.splitlines()[:2] == [
+        "5 opted out, of 6 rows; 1 invalid.",
+        "Numbers rewritten: 2 in national form → +61…; 1 with spaces or punctuation; "
+        "1 in national form without its leading 0 → +61….",
+    ]
+    found = offline("suppress", "import", "-", "--region", "AU", "--json", input=text).json
+    assert found["rewritten"] == {"national": 2, "spaced": 1, "national_without_zero": 1}
+    plain = offline("suppress", "import", "-", "--json", input="recipient\n+61491571004\n").json
+    assert plain["rewritten"] == {}
