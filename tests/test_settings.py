@@ -166,3 +166,11 @@ def test_a_lease_that_is_too_short_names_the_channel_whose_answers_take_longest(
         load_settings(gift_read_timeout=55)
     assert "read timeout of gift (3.05 + 55)" in str(caught.value)
     assert "DISPATCHER_GIFT_READ_TIMEOUT lower" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "written", ["write gifting:send", "write,gifting:send", " write, gifting:send ,", "write,,gifting:send\twrite"]
+)
+def test_scopes_may_be_separated_by_commas(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("DISPATCHER_SCOPES", written)
+    assert load_settings().scope_set == {"write", "gifting:send"}

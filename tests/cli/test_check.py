@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from dispatcher.sandbox import SandboxControl
+from tests.oauth.endpoint import TokenEndpoint, granting
 
 from .conftest import Shell
 
@@ -136,3 +137,32 @@ def test_a_gift_must_wait_longer_than_the_gateway_works(shell: Shell, seconds: s
     lease = steps(shell, 1)["lease"]
     assert lease["mark"] == mark
     assert ("a gift without its answer is in doubt" in lease["found"]) is (mark == "warning")
+
+
+def test_scopes_with_commas_are_asked_for_as_the_api_wants_them(shell: Shell, sandbox: SandboxControl) -> None:
+    shell.set(scopes="write,gifting:send")
+    found = steps(shell, 0)
+    assert (found["scope sms"]["mark"], found["scope gift"]["mark"]) == ("ok", "ok")
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        ({"scope": "write,gifting:send"}, "commas"),
+        ({"token_type": None}, "no token_type"),
+        ({"error": ""}, "empty error"),
+    ],
+)
+def test_an_odd_answer_with_a_token_is_a_warning(shell: Shell, odd: dict[str, Any], says: str) -> None:
+    endpoint = TokenEndpoint()
+    endpoint.answer = granting(**odd)
+    with endpoint.running():
+        shell.set(api_base_url=endpoint.url.removesuffix("/oauth2/token"))
+        for how in ("just fetched", "shared by the fleet"):
+            found = steps(shell, 1)  # it has no test call
+            assert found["token"]["mark"] == "warning"
+            assert how in found["token"]["found"]
+            assert "against RFC 6749: " in found["token"]["found"]
+            assert says in found["token"]["found"]
+            assert found["token"]["advice"] == "tell the provider; it works so"
+            assert found["scope gift"]["mark"] == "ok"

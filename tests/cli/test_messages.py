@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.sandbox import SandboxControl
+from tests.making import outcome, settled, sms, wish
 
 from .conftest import MOBILE, OTHER_MOBILE, Shell
 
@@ -141,3 +143,17 @@ def test_the_story_of_a_scheduled_message_says_that_it_was_scheduled(shell: Shel
     shell.pump()
     titles = [each["title"] for each in shell("messages", "show", one, "--json").json["story"]]
     assert titles[:2] == ["enqueued by command line", "waited until it was due"]
+
+
+def test_the_ids_by_which_the_provider_finds_a_call_are_shown(offline: Shell) -> None:
+    services = offline.services()
+    now = services.clock.now()
+    services.books.enqueue([sms(now)], source="test")
+    (claimed,) = services.ledger.claim(wish(now)).messages
+    ids = (("x-amzn-RequestId", "req-4711"), ("x-amz-apigw-id", "gw\x1b[2J="))
+    services.ledger.settle([settled(claimed, outcome(OutcomeKind.REJECTED, request_ids=ids), now)])
+    services.close()
+    text = offline("messages", "show", str(claimed.id)).out
+    assert r"x-amzn-RequestId req-4711, x-amz-apigw-id gw\x1b[2J=" in text
+    (attempt,) = offline("messages", "show", str(claimed.id), "--json").json["attempts"]
+    assert attempt["request_ids"] == dict(ids)

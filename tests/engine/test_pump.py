@@ -182,6 +182,30 @@ def test_an_sms_probes_a_half_open_breaker_and_a_gift_never_does(house: House) -
     assert house.states(card) == [State.QUEUED]
 
 
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (OutcomeKind.REJECTED, 400),
+        (OutcomeKind.UNAUTHORIZED, 401),
+        (OutcomeKind.MISCONFIGURED, 403),
+        (OutcomeKind.MISCONFIGURED, 404),
+        (OutcomeKind.CONFLICT, 409),
+        (OutcomeKind.THROTTLED, 429),
+    ],
+)
+def test_an_api_that_refuses_the_probe_of_gifts_answers_so_the_breaker_closes(
+    house: House, kind: OutcomeKind, status: int
+) -> None:
+    card = gift(house.clock.now())
+    house.enqueue(card)
+    house.limiter.held[Channel.GIFT] = Permits(count=1, probe=True)
+    house.transport.otherwise = outcome(kind, http_status=status)
+    house.pump()
+    assert house.limiter.reports[0] == (Channel.GIFT, ChannelReport(healthy=1))
+    assert house.transport.sends_of(card.id) == 0
+    assert house.states(card) == [State.QUEUED]
+
+
 def test_bulk_leaves_room_for_what_is_urgent(house: House) -> None:
     house.capacity = 20
     house.enqueue(*[sms(house.clock.now(), f"bulk {n}", bulk=True) for n in range(100)])

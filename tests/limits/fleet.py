@@ -65,9 +65,11 @@ def redis_time(redis: Redis) -> float:
     return float(whole) + float(micro) / 1e6
 
 
-def let_pass(redis: Redis, duration: timedelta, *, bucket: timedelta = timedelta(seconds=3)) -> None:
-    """Make Redis' state of the SMS channel older, as if time had gone by (it cannot be faked inside a script)."""
-    key, by = "dispatcher:{limits:sms}", duration.total_seconds()
+def let_pass(
+    redis: Redis, duration: timedelta, *, bucket: timedelta = timedelta(seconds=3), channel: Channel = SMS
+) -> None:
+    """Make Redis' state of a channel older, as if time had gone by (it cannot be faked inside a script)."""
+    key, by = f"dispatcher:{{limits:{channel.value}}}", duration.total_seconds()
     state: dict[Any, Any] = redis.hgetall(f"{key}:state")
     for field, value in state.items():
         if field.endswith((b"_at", b"_until")):

@@ -11,11 +11,14 @@ from pydantic import SecretStr
 from redis import Redis
 
 from dispatcher import Dispatcher
+from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
 from dispatcher.ledger import Message
+from dispatcher.ports import ChannelReport
 from dispatcher.sandbox import SandboxControl, SandboxSettings, running_sandbox
 from dispatcher.settings import Settings
 from dispatcher.wiring import Services
+from tests.limits.fleet import let_pass, seconds
 from tests.making import NUMBER
 
 POISON = "Dear ${jndi:ldap}"
@@ -107,3 +110,19 @@ def test_suspect_a_refused_test_call_pauses_at_once(services: Services, sandbox:
     assert "402 payment_required" in pause.reason
     assert "test call" in pause.reason
     assert len(sandbox.journal("sms")) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_half_open_breaker_of_gifts_closes_though_the_test_call_is_refused(
+    services: Services, sandbox: SandboxControl, redis: Redis, status: int
+) -> None:
+    services.limiter.report(Channel.GIFT, ChannelReport(sick=10))
+    let_pass(redis, seconds(6), channel=Channel.GIFT)
+    assert services.limiter.state(Channel.GIFT).breaker == "half_open"
+    sandbox.fault(path="/test-oauth2", action="status", status=status, error="nothing_here")
+    with Dispatcher(services.settings) as sender:
+        card = sender.send_gift(NUMBER, sku="A", amount="5", currency="AUD", idempotency_key="g")
+    pump_until(services, lambda: services.books.message(card.id).state is State.ACCEPTED)
+    assert services.limiter.state(Channel.GIFT).breaker == "closed"
+    assert [len(sandbox.journal(kind)) for kind in ("probe", "gift")] == [1, 1]
+    assert services.books.pauses(now=services.clock.now()) == []

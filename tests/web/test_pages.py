@@ -12,12 +12,14 @@ from redis import Redis
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel
 from dispatcher.domain.operation import Stage
+from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.web import make_web, serve_web
 from dispatcher.web.guard import HEADERS
 from dispatcher.web.people import read_people
 from dispatcher.wiring import Services
 from tests.campaigns.making import numbers
+from tests.making import outcome, settled, sms, wish
 from tests.web.conftest import HASH, Site, settings_of
 from tests.web.fates import NASTY, fill
 
@@ -321,3 +323,15 @@ def test_a_campaign_of_gifts_is_started_by_who_may_move_money(guarded: Site) -> 
     guarded.sign_in("otto")
     paused = guarded.post(f"/campaigns/{made.id}/pause", on=f"/campaigns/{made.id}", reason="stop")
     assert paused.status_code == 303, "whoever operates may stop it"
+
+
+def test_a_message_shows_the_ids_by_which_the_provider_finds_its_calls(site: Site) -> None:
+    now = site.services.clock.now()
+    site.services.books.enqueue([sms(now)], source="test")
+    (claimed,) = site.services.ledger.claim(wish(now)).messages
+    ids = (("x-amzn-RequestId", "req-4711"), ("x-amz-apigw-id", "<b>gw</b>="))
+    site.services.ledger.settle([settled(claimed, outcome(OutcomeKind.REJECTED, request_ids=ids), now)])
+    text = site.get(f"/messages/{claimed.id}").text
+    assert "x-amzn-RequestId req-4711" in text
+    assert "x-amz-apigw-id &lt;b&gt;gw&lt;/b&gt;=" in text
+    assert "<b>gw" not in text
