@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.cookiejar import CookieJar
 from pathlib import Path
 
@@ -149,10 +150,11 @@ class House:
     def __init__(self, ledger_url: str, redis_url: str, home: Path) -> None:
         self._ledger_url, self._redis_url, self._home = ledger_url, redis_url, home
 
+    @contextmanager
     def open(self, users: str) -> Iterator[Site]:
         settings = settings_of(self._ledger_url, self._redis_url, self._home, web_users=users, web_secret="secret")
         services = Services(settings)
-        for url in serve(services):
+        with contextmanager(serve)(services) as url:
             yield Site(url=url, services=services)
 
 
@@ -185,16 +187,16 @@ NEW_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("a new
 def test_a_session_ends_when_its_person_is_removed_or_gets_another_role_or_password(
     house: House, then: str, code: int
 ) -> None:
-    for site in house.open(f"mona:money:{HASH}"):
+    with house.open(f"mona:money:{HASH}") as site:
         site.sign_in("mona")
         cookies, token = site.visitor.cookies.copy(), site.token("/")
-    for site in house.open(then):
+    with house.open(then) as site:
         assert pauses(site, cookies, token) == code
 
 
 def test_a_copied_cookie_is_void_after_signing_out_in_every_process(house: House) -> None:
-    for site in house.open(f"mona:money:{HASH}"):
-        for second in house.open(f"mona:money:{HASH}"):
+    with house.open(f"mona:money:{HASH}") as site:
+        with house.open(f"mona:money:{HASH}") as second:
             site.sign_in("mona")
             cookies, token = site.visitor.cookies.copy(), site.token("/")
             other = Site(url=site.url, services=site.services)
@@ -204,5 +206,5 @@ def test_a_copied_cookie_is_void_after_signing_out_in_every_process(house: House
             assert pauses(site, cookies, token) == 401
             assert pauses(second, cookies, token) == 401
             assert other.get("/").status_code == 200, "another browser's session goes on"
-    for site in house.open(f"mona:money:{HASH}"):
+    with house.open(f"mona:money:{HASH}") as site:
         assert pauses(site, cookies, token) == 401, "after a restart as well"
