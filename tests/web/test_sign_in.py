@@ -195,16 +195,15 @@ def test_a_session_ends_when_its_person_is_removed_or_gets_another_role_or_passw
 
 
 def test_a_copied_cookie_is_void_after_signing_out_in_every_process(house: House) -> None:
-    with house.open(f"mona:money:{HASH}") as site:
-        with house.open(f"mona:money:{HASH}") as second:
-            site.sign_in("mona")
-            cookies, token = site.visitor.cookies.copy(), site.token("/")
-            other = Site(url=site.url, services=site.services)
-            other.sign_in("mona")
-            assert pauses(second, cookies, token) == 303
-            assert site.post("/sign-out", token=token).status_code == 303
-            assert pauses(site, cookies, token) == 401
-            assert pauses(second, cookies, token) == 401
-            assert other.get("/").status_code == 200, "another browser's session goes on"
+    with house.open(f"mona:money:{HASH}") as site, house.open(f"mona:money:{HASH}") as second:
+        site.sign_in("mona")
+        cookies, token = site.visitor.cookies.copy(), site.token("/")
+        other = Site(url=site.url, services=site.services)
+        other.sign_in("mona")
+        assert pauses(second, cookies, token) == 303
+        assert site.post("/sign-out", token=token).status_code == 303
+        assert pauses(site, cookies, token) == 401
+        assert pauses(second, cookies, token) == 401
+        assert other.get("/").status_code == 200, "another browser's session goes on"
     with house.open(f"mona:money:{HASH}") as site:
         assert pauses(site, cookies, token) == 401, "after a restart as well"
