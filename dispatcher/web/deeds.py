@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from http import HTTPStatus
 from math import ceil
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from dispatcher.domain.errors import BrokerUnavailable, InvalidCampaign, OperationNotFound, QueryError, SettingsError
 from dispatcher.domain.message import DEFAULT_LIFE, Channel
 from dispatcher.domain.operation import Deed, Pace
+from dispatcher.domain.query import hide_private
 from dispatcher.domain.words import at as written
 from dispatcher.inspection import check_moment
 from dispatcher.ledger import By, Message, Resolution
@@ -100,10 +102,15 @@ def search(request: Request, form: FormData) -> str | Response:
     text, path = str(form.get("q", "")), request.url.path
     shown = {"/messages": views.messages_found, "/dead": views.dead_found}[path]
     try:
-        found = searches.typed(request, views.services_of(request), text)
+        found = searches.typed(request, text, now=views.services_of(request).clock.now())
     except QueryError:  # shown on the page; the address must not carry what may be a number
         return shown(request, Search(text=text, link="", private=False))
-    return shown(request, found) if found.private else f"{path}?{urlencode({'q': text})}"
+    if not found.private:
+        return f"{path}?{urlencode({'q': text})}"
+    answer = shown(request, found)
+    if answer.status_code == HTTPStatus.OK:
+        views.note(request, "search numbers", f"{path.strip('/')}:{hide_private(text)}")
+    return answer
 
 
 @deed(Role.OPERATE)

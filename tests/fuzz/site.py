@@ -93,6 +93,8 @@ PAGES: dict[str, dict[str, Any]] = {
 FORMS: dict[str, dict[str, Any]] = {
     "/sign-in": {"name": _TEXT, "password": _TEXT, "next": _TEXT},
     "/sign-out": {},
+    "/messages": {"token": _FORM["token"], "q": _QUERY},
+    "/dead": {"token": _FORM["token"], "q": _QUERY},
     "/messages/{id}/replay": _FORM,
     "/messages/{id}/cancel": _FORM,
     "/messages/{id}/edit": _FORM

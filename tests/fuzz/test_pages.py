@@ -34,7 +34,7 @@ __all__ = ["sqlite_ledger"]
 
 PATIENCE_S = 10.0
 SECRET = "what seals the plans"
-ANSWERS = (200, 303, 400, 401, 403, 404, 405, 409, 413)
+ANSWERS = (200, 303, 400, 401, 403, 404, 405, 409, 413, 429)
 SITE = schemathesis.openapi.from_dict(described())
 
 
