@@ -187,18 +187,25 @@ class Dispatcher:
     def enqueue_sealed(self, sealed: str) -> Receipt:
         """Enqueue a message that came sealed through the broker, once however often it comes.
 
-        :raises InvalidMessage: it cannot be opened, or a field of it is wrong; nothing was written.
+        :raises InvalidMessage: it cannot be opened, was sealed too long ago, was removed from the ledger since it came
+            first, or a field of it is wrong; nothing was written.
         :raises IdempotencyConflict: its key belongs to other content; nothing was written.
+        :raises LedgerUnavailable: the ledger cannot be used now, or another transaction holds its key for longer than a
+            second; nothing was written, so it may be delivered again.
         """
-        from dispatcher.broker import unseal
+        from dispatcher.broker import sealed_at, unseal
+        from dispatcher.broker.sealed import REMEMBERED
 
         services = self._services
-        id_, request = unseal(sealed, key=services.settings.enqueue_key.get_secret_value())
+        key = services.settings.enqueue_key.get_secret_value()
+        id_, request = unseal(sealed, key=key)
+        services.clock.keep_in_step()
         now = services.clock.now()
+        moment = sealed_at(sealed, key=key, now=now)
         checked = check_message(request, id=id_, now=now, intake=services.intake)
-        enqueued = services.outbox.enqueue([checked], source="broker")
+        enqueued = services.broker_intake.enqueue(checked, remember_until=moment + REMEMBERED)
         services.bell.ring()
-        return _receipt(enqueued[0])
+        return _receipt(enqueued)
 
     def close(self) -> None:
         """Give up connections; the ledger keeps what was enqueued."""

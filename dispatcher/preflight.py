@@ -40,6 +40,7 @@ _BASE = (
     "dispatcher.engine.tick",
     "dispatcher.broker.app",
     "dispatcher.broker.bell",
+    "dispatcher.broker.companion",
     "dispatcher.broker.sealed",
     "dispatcher.broker.tasks",
     "dispatcher.broker.worker",

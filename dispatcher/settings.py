@@ -202,6 +202,15 @@ class Settings(BaseSettings):
             raise ValueError(f"DISPATCHER_REDACT_AFTER, DISPATCHER_REMOVE_AFTER: {wrong}") from None
         return self
 
+    def given(self) -> dict[str, str]:
+        """Return what was set, secrets included, as texts that ``load_settings`` takes."""
+        values = {name: getattr(self, name) for name in self.model_fields_set}
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
+
     @property
     def http_deadline(self) -> timedelta:
         """The longest that one call can take: connect and read together, on the channel with the longest."""

@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from dispatcher.engine import Pump, Tick
     from dispatcher.gateway import Endpoint
     from dispatcher.inspection import Desk, Pruning
-    from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock, Outbox, SqlLedger
+    from dispatcher.ledger import (
+        Books,
+        BrokerIntake,
+        CampaignBooks,
+        InspectionBooks,
+        LedgerClock,
+        Outbox,
+        SqlLedger,
+    )
     from dispatcher.limits import RedisLimiter
     from dispatcher.oauth import SharedTokenSource
     from dispatcher.ports import Transport
@@ -64,6 +72,13 @@ class Services:
         from dispatcher.ledger import Outbox
 
         return Outbox(engine=self.engine)
+
+    @cached_property
+    def broker_intake(self) -> BrokerIntake:
+        """The ledger as it takes messages that came through the broker."""
+        from dispatcher.ledger import BrokerIntake
+
+        return BrokerIntake(engine=self.engine)
 
     @cached_property
     def books(self) -> Books:

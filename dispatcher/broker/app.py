@@ -10,6 +10,8 @@ from kombu.entity import Exchange, Queue
 from dispatcher.broker.queues import CLOCK, DISPATCH, ENQUEUE, KEY_PREFIX
 
 _EXCHANGE = Exchange("dispatcher")
+INTAKE_TIME_LIMIT_S = 20
+"""Seconds that taking one message through the broker may last: a lock's timeout, a connection's and some more."""
 
 
 def make_app(redis_url: str, *, time_limit: float) -> Celery:
@@ -19,9 +21,9 @@ def make_app(redis_url: str, *, time_limit: float) -> Celery:
     """
     app = _make(redis_url)
     app.conf.update(
-        # A second safety net only: what a task did twice, the claim's compare-and-set absorbs.
-        task_acks_late=True,
-        # Off: a task whose process died would come back in a hot loop; lost leases are the tick's business.
+        # A task says only that something is due. One that is lost with its process is replaced by the clock's next, and
+        # one that is not acknowledged cannot trouble a connection that was lost in the meantime.
+        task_acks_late=False,
         task_reject_on_worker_lost=False,
         task_time_limit=time_limit,
         # Raising inside a pump at any bytecode would abandon what is in flight; pumps end by themselves.
@@ -50,6 +52,25 @@ def make_app(redis_url: str, *, time_limit: float) -> Celery:
             health_check_interval=25,
         ),
     )
+    return app
+
+
+def make_intake_app(redis_url: str) -> Celery:
+    """Build the application of the process that takes messages which come through the broker.
+
+    It keeps what it has not acknowledged under keys of its own, and gives it back within a minute after it was killed.
+    Whatever is delivered twice is one message, by its id.
+    """
+    app = make_app(redis_url, time_limit=INTAKE_TIME_LIMIT_S)
+    app.conf.broker_transport_options = app.conf.broker_transport_options | {
+        "visibility_timeout": 2 * INTAKE_TIME_LIMIT_S,
+        "unacked_key": "intake.unacked",
+        "unacked_index_key": "intake.unacked_index",
+        "unacked_mutex_key": "intake.unacked_mutex",
+        "unacked_mutex_expire": 30,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+    }
     return app
 
 

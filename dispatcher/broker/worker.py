@@ -41,12 +41,14 @@ def run_worker(
     stop: Stop,
     pulse: Pulse,
     on_ready: Callable[[], object],
+    on_stop: Callable[[], object],
     in_child: Callable[[int], object],
 ) -> int:
     """Run a worker until it is told to stop, and return its exit code.
 
     :param pulse: kept by the main loop.
     :param on_ready: called once in the main process when it takes work.
+    :param on_stop: called in the main process when it is told to stop.
     :param in_child: called in each child after it forked, before its first task, with its place in the pool: 0 to
         ``processes`` - 1; who comes after a child that ended has the same.
     """
@@ -56,6 +58,7 @@ def run_worker(
 
     def shutting_down(**_: Any) -> None:
         stop.raise_flag()
+        on_stop()
 
     def forked(**_: Any) -> None:
         in_child(current_process().index)
@@ -64,7 +67,23 @@ def run_worker(
     signals.worker_shutting_down.connect(shutting_down, weak=False)
     signals.worker_process_init.connect(forked, weak=False)
     _watch(app, pulse, beats=True)
-    return _run(app, pool_cls="prefork", concurrency=processes, queues=[ENQUEUE, DISPATCH])
+    return _run(app, pool_cls="prefork", concurrency=processes, queues=[DISPATCH])
+
+
+def run_intake(app: Celery, *, in_child: Callable[[], object]) -> int:
+    """Take messages that come through the broker until SIGTERM, and return the exit code.
+
+    It has a process of its own: however long a key is locked in the ledger, every pump goes on. The process that takes
+    them is a child, so that this one can give a message back to the broker when that is killed.
+
+    :param in_child: called in the child after it forked, before its first task.
+    """
+
+    def forked(**_: Any) -> None:
+        in_child()
+
+    signals.worker_process_init.connect(forked, weak=False)
+    return _run(app, pool_cls="prefork", concurrency=1, queues=[ENQUEUE])
 
 
 def run_clock(app: Celery, *, pulse: Pulse, on_ready: Callable[[], object]) -> int:

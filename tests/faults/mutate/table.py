@@ -42,8 +42,36 @@ _LEDGER, _ENGINE, _GATEWAY = "dispatcher/ledger", "dispatcher/engine", "dispatch
 _POLICY = "dispatcher/domain/policy.py"
 _CRASH = "tests/faults/test_crash_points.py"
 _TWO = "tests/faults/test_two_of_everything.py"
+_INTAKE = "tests/system/test_broker_intake.py"
 _KEPT = "tests/ledger/test_retention.py"
 MUTATIONS = [
+    Mutation(
+        promise="1",
+        breaks="a message that came through the broker is dropped when the ledger cannot take it",
+        file="dispatcher/broker/tasks.py",
+        function="register.enqueue",
+        old="raise Reject(requeue=True) from None",
+        new="return",
+        test=f"{_INTAKE}::test_a_read_only_ledger_costs_time_and_no_message",
+    ),
+    Mutation(
+        promise="2",
+        breaks="a sealed text is taken again after its message was pruned",
+        file=f"{_LEDGER}/broker_intake.py",
+        function="BrokerIntake.enqueue",
+        old="if is_new is None and not enqueued.duplicate:",
+        new="if False:",
+        test="tests/broker/test_sealed.py::test_a_text_that_is_published_again_after_its_message_was_pruned_is_refused",
+    ),
+    Mutation(
+        promise="2",
+        breaks="a sealed text never expires",
+        file="dispatcher/broker/sealed.py",
+        function="sealed_at",
+        old="if now - moment > LIFE:",
+        new="if False:",
+        test="tests/broker/test_sealed.py::test_a_text_expires_before_its_id_is_forgotten",
+    ),
     Mutation(
         promise="1",
         breaks="the clock never rings for what nobody rang for",
