@@ -197,6 +197,7 @@ class Dispatcher:
         from dispatcher.broker.sealed import REMEMBERED
 
         services = self._services
+        bell = services.bell
         key = services.settings.enqueue_key.get_secret_value()
         id_, request = unseal(sealed, key=key)
         services.clock.keep_in_step()
@@ -204,7 +205,7 @@ class Dispatcher:
         moment = sealed_at(sealed, key=key, now=now)
         checked = check_message(request, id=id_, now=now, intake=services.intake)
         enqueued = services.broker_intake.enqueue(checked, remember_until=moment + REMEMBERED)
-        services.bell.ring()
+        bell.ring()
         return _receipt(enqueued)
 
     def close(self) -> None:
@@ -240,14 +241,15 @@ class Dispatcher:
 
     def _enqueue(self, messages: list[NewMessage], session: Session | None) -> list[Enqueued]:
         services = self._services
+        bell = services.bell  # what is wrong with its settings is raised before anything is written
         if session is None:
             enqueued = services.outbox.enqueue(messages, source=self._source)
-            services.bell.ring()
+            bell.ring()
         else:
             from dispatcher.ledger import after_commit
 
             enqueued = services.outbox.enqueue_within(session, messages, source=self._source)
-            after_commit(session, services.bell.ring)
+            after_commit(session, bell.ring)
         return enqueued
 
 

@@ -15,7 +15,7 @@ from dispatcher.logs import get_logger
 from dispatcher.preflight import Role, check_installation
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
-from dispatcher.wiring import Services, require_api, secure_home, spool_folder
+from dispatcher.wiring import Services, redis_server, require_api, secure_home, spool_folder
 
 if TYPE_CHECKING:
     from dispatcher.broker import Companion, Stop
@@ -56,8 +56,8 @@ def _run_worker(settings: Settings, *, on_stop: Callable[[], object] | None) -> 
     pulse = Pulse()
     process = _process(settings, _worker_metrics(settings, pulse))
     stop = Stop()
-    app = make_app(settings.redis_url.get_secret_value(), time_limit=_longest_pump(settings).total_seconds())
-    register(app, Work(dispatch=lambda: process.pump(stop), enqueue=process.enqueue, tick=process.tick))
+    app = make_app(redis_server(settings), time_limit=_longest_pump(settings).total_seconds())
+    register(app, Work(dispatch=lambda: process.pump(stop), enqueue=process.enqueue))
     return run_worker(
         app,
         processes=settings.processes,
@@ -69,34 +69,32 @@ def _run_worker(settings: Settings, *, on_stop: Callable[[], object] | None) -> 
     )
 
 
+def serve_clock(settings: Settings) -> int:
+    """Run the clock until SIGTERM, and return its exit code; raises as ``serve_worker`` does."""
+    check_installation(settings, Role.CLOCK)
+    from dispatcher.broker import run_clock
+
+    pulse = Pulse()
+    _check_ledger(settings)
+    process = _process(settings, _clock_metrics(settings, pulse))
+
+    def beat(late: timedelta) -> None:
+        pulse.beat()
+        process.tick(late)
+
+    process.start(_FIRST)
+    return run_clock(beat, on_ready=lambda: log.info("clock_ready"))
+
+
 def serve_intake(settings: Settings) -> int:
     """Take messages that come through the broker until SIGTERM, and return the exit code."""
     from dispatcher.broker import Work, make_intake_app, register, run_intake
 
     configure_logs(settings.log_level)
     process = _Process(settings, None)
-    app = make_intake_app(settings.redis_url.get_secret_value())
-    register(app, Work(dispatch=lambda: None, enqueue=process.enqueue, tick=process.tick))
+    app = make_intake_app(redis_server(settings))
+    register(app, Work(dispatch=lambda: None, enqueue=process.enqueue))
     return run_intake(app, in_child=lambda: process.start(_FIRST))
-
-
-def serve_clock(settings: Settings) -> int:
-    """Run the clock until SIGTERM, and return its exit code; raises as ``serve_worker`` does."""
-    check_installation(settings, Role.CLOCK)
-    from dispatcher.broker import Work, make_app, register, run_clock
-
-    pulse = Pulse()
-    _check_ledger(settings)
-    process = _process(settings, _clock_metrics(settings, pulse))
-
-    def tick(late: timedelta = timedelta(0)) -> None:
-        pulse.beat()
-        process.tick(late)
-
-    app = make_app(settings.redis_url.get_secret_value(), time_limit=60)
-    register(app, Work(dispatch=tick, enqueue=process.enqueue, tick=tick))
-    process.start(_FIRST)
-    return run_clock(app, pulse=pulse, on_ready=lambda: log.info("clock_ready"))
 
 
 def _intake(settings: Settings) -> Companion | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dispatcher.broker import CeleryBell
+    from dispatcher.broker.connecting import RedisServer
     from dispatcher.campaigns import Campaigns
     from dispatcher.domain.policy import Policy
     from dispatcher.engine import Pump, Tick
@@ -47,6 +48,8 @@ log = get_logger(__name__)
 
 TOKEN_WAIT = timedelta(seconds=2)
 """How long a pump waits for a token that another process is fetching, before it goes on with what is in flight."""
+CALLER_WAITS = timedelta(seconds=0.4)
+"""How long an application or an operator waits for Redis, at each step: an enqueue waits less than a second in all."""
 SWEEP_GRACE = timedelta(seconds=15)
 """After the ledger was away, workers get this long to settle what they spooled before their leases are taken back."""
 
@@ -54,9 +57,14 @@ SWEEP_GRACE = timedelta(seconds=15)
 class Services:
     """Every part of one process. Built after a fork: connections and threads do not survive one."""
 
-    def __init__(self, settings: Settings, *, meter: Meter | None = None) -> None:
+    def __init__(self, settings: Settings, *, meter: Meter | None = None, redis_wait: timedelta = CALLER_WAITS) -> None:
+        """Take the settings.
+
+        :param redis_wait: how long a connection to Redis and a reply of Redis are awaited, each.
+        """
         self.settings = settings
         self.meter = meter or Unmeasured()
+        self._redis_wait = redis_wait
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
 
     @cached_property
@@ -160,23 +168,10 @@ class Services:
 
     @cached_property
     def redis(self) -> Redis:
-        """Redis for token, limits and bell: short timeouts and no repeats, since a lost reply must not act twice."""
-        from redis import Redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
+        """Redis for token, limits and bell."""
+        from dispatcher.broker.connecting import connect
 
-        url = self.settings.redis_url.get_secret_value()
-        try:
-            return Redis.from_url(
-                url,
-                socket_timeout=0.4,
-                socket_connect_timeout=0.4,
-                socket_keepalive=True,
-                retry=Retry(NoBackoff(), 0),
-                client_name="dispatcher",
-            )
-        except ValueError as error:
-            raise SettingsError(f"DISPATCHER_REDIS_URL: {error}") from None
+        return connect(redis_server(self.settings), connect_timeout=self._redis_wait, reply_timeout=self._redis_wait)
 
     @cached_property
     def bell(self) -> CeleryBell:
@@ -329,6 +324,23 @@ class Services:
                 self.__dict__[name].close()
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+
+def redis_server(settings: Settings) -> RedisServer:
+    """Return where Redis is, and with which certificates.
+
+    :raises SettingsError: a file of certificates cannot be read.
+    """
+    from dispatcher.broker.connecting import RedisServer
+
+    server = RedisServer(
+        address=settings.redis_address,
+        ca_bundle=settings.redis_ca_bundle,
+        client_cert=settings.redis_client_cert,
+        client_key=settings.redis_client_key,
+    )
+    server.check_files()
+    return server
 
 
 def _transport(name: str) -> Callable[..., Transport]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery
 from celery.exceptions import Reject
 
-from dispatcher.broker.queues import BEAT_LIFE_SECONDS, DISPATCH, ENQUEUE, TICK
+from dispatcher.broker.queues import DISPATCH, ENQUEUE
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.logs import get_logger
 
@@ -30,8 +29,6 @@ class Work:
     """Pump for one slice."""
     enqueue: Callable[[Any], object]
     """Put one sealed message into the ledger, given the task's only argument; None if it has not exactly one."""
-    tick: Callable[[timedelta], object]
-    """One beat of the clock, which was due so long ago."""
 
 
 def register(app: Celery, work: Work) -> None:
@@ -65,15 +62,3 @@ def register(app: Celery, work: Work) -> None:
             # To the end of the queue. Waiting for a lock was pause enough.
             time.sleep(max(0.0, _RETRY_SECONDS - (time.monotonic() - began)))
             raise Reject(requeue=True) from None
-
-    @app.task(name=TICK, acks_late=False, bind=True)
-    def tick(task: Any) -> None:
-        work.tick(_since_due(task.request.expires))
-
-
-def _since_due(expires: str | None) -> timedelta:
-    """Say how long a beat was under way: when it was due is told by when it would have expired."""
-    if expires is None:
-        return timedelta(0)  # somebody else's beat
-    due = datetime.fromisoformat(expires) - timedelta(seconds=BEAT_LIFE_SECONDS)
-    return max(timedelta(0), datetime.now(UTC) - due)
