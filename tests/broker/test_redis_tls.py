@@ -19,7 +19,7 @@ from dispatcher.domain.redis_address import parse_redis_url
 from dispatcher.settings import load_settings
 from dispatcher.wiring import Services, redis_server
 from tests.gateway.certificates import Certificates, make_certificates
-from tests.gateway.stand import Peer, Stand
+from tests.gateway.stand import Stand, always
 from tests.servers import free_port, stoppable_redis
 
 WAIT = timedelta(seconds=2)
@@ -72,7 +72,7 @@ def at(port: int, **files: str) -> RedisServer:
 def test_a_server_that_proves_nothing_hears_no_password(
     call: Callable[[RedisServer], None], certificates: Certificates, which: str
 ) -> None:
-    with Stand(Peer.hang, tls=getattr(certificates, which)) as server:
+    with Stand(always(b"+OK\r\n"), tls=getattr(certificates, which)) as server:
         with pytest.raises((RedisError, OperationalError, OSError)):
             call(at(server.port, ca_bundle=str(certificates.authority)))
         time.sleep(0.05)
@@ -82,7 +82,7 @@ def test_a_server_that_proves_nothing_hears_no_password(
 def test_the_systems_authorities_do_not_vouch_for_a_private_one(
     call: Callable[[RedisServer], None], certificates: Certificates
 ) -> None:
-    with Stand(Peer.hang, tls=certificates.good) as server:
+    with Stand(always(b"+OK\r\n"), tls=certificates.good) as server:
         with pytest.raises((RedisError, OperationalError, OSError)):
             call(at(server.port))
         assert server.bytes_seen == 0
