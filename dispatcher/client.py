@@ -18,7 +18,7 @@ from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import Gift, NewMessage, Priority, Sms, check_message
 from dispatcher.domain.receipt import Receipt, Receipts
 from dispatcher.settings import Settings, load_settings
-from dispatcher.wiring import Services
+from dispatcher.wiring import APPLICATION_WAITS, Services
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -44,7 +44,7 @@ class Dispatcher:
 
         :param source: who enqueues, at most 16 characters; each message's story begins with it.
         """
-        self._services = services or Services(settings)
+        self._services = services or Services(settings, redis_wait=APPLICATION_WAITS)
         self._source = source
 
     @classmethod

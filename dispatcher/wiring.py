@@ -48,8 +48,10 @@ log = get_logger(__name__)
 
 TOKEN_WAIT = timedelta(seconds=2)
 """How long a pump waits for a token that another process is fetching, before it goes on with what is in flight."""
-CALLER_WAITS = timedelta(seconds=0.4)
-"""How long an application or an operator waits for Redis, at each step: an enqueue waits less than a second in all."""
+APPLICATION_WAITS = timedelta(seconds=0.4)
+"""How long an application waits for Redis, at each step: an enqueue waits less than a second in all."""
+REDIS_WAIT = timedelta(seconds=3)
+"""The same for everybody else: a Redis that is half a second away is slow, and there."""
 SWEEP_GRACE = timedelta(seconds=15)
 """After the ledger was away, workers get this long to settle what they spooled before their leases are taken back."""
 
@@ -57,7 +59,7 @@ SWEEP_GRACE = timedelta(seconds=15)
 class Services:
     """Every part of one process. Built after a fork: connections and threads do not survive one."""
 
-    def __init__(self, settings: Settings, *, meter: Meter | None = None, redis_wait: timedelta = CALLER_WAITS) -> None:
+    def __init__(self, settings: Settings, *, meter: Meter | None = None, redis_wait: timedelta = REDIS_WAIT) -> None:
         """Take the settings.
 
         :param redis_wait: how long a connection to Redis and a reply of Redis are awaited, each.

@@ -17,9 +17,10 @@ from redis import Redis
 from dispatcher import Sms
 from dispatcher.broker import make_ringing_app, seal
 from dispatcher.domain.state import State
+from tests.delays import far_away
 from tests.docs.pages import DOCS
 from tests.making import NUMBER
-from tests.servers import Stoppable, free_port, stoppable_redis
+from tests.servers import Stoppable, free_port, port_of, stoppable_redis
 from tests.system.conftest import System
 
 KEY = "aW52ZW50ZWQta2V5LWZvci10ZXN0cy1vbmx5LTEyMzQ="
@@ -179,6 +180,24 @@ def test_the_documented_user_is_enough(system: System, redis_of_its_own: Stoppab
     assert refused == {(b"info", b"command")}, "only check asks for it, and does without"
     assert alive(processes)
     stop(processes)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    ("seconds", "messages", "within"), [(0.15, 200, 30), pytest.param(0.6, 60, 60, marks=pytest.mark.exhaustive)]
+)
+def test_a_distant_redis_is_slow_and_not_away(system: System, seconds: float, messages: int, within: float) -> None:
+    here = port_of(system.environment["DISPATCHER_REDIS_URL"])
+    system.environment["DISPATCHER_SMS_RATE"] = "100/s"
+    with system.client() as client:
+        client.send_many(Sms(recipient=NUMBER, body=f"text {n}") for n in range(messages))
+    with far_away(here, seconds) as distance:
+        system.environment["DISPATCHER_REDIS_URL"] = f"redis://127.0.0.1:{distance.port}/0"
+        processes = [system.worker(), system.clock()]
+        system.wait_until(lambda: system.counts()[State.ACCEPTED] == messages, seconds=within)
+        assert "redis_away" not in system.logs()
+        assert alive(processes)
+        stop(processes)
 
 
 def test_a_failover_of_sentinels_is_followed(system: System, redis_server: str) -> None:
