@@ -42,9 +42,37 @@ _LEDGER, _ENGINE, _GATEWAY = "dispatcher/ledger", "dispatcher/engine", "dispatch
 _POLICY = "dispatcher/domain/policy.py"
 _CRASH = "tests/faults/test_crash_points.py"
 _TWO = "tests/faults/test_two_of_everything.py"
+_OTHER = "tests/gateway/test_other_answers.py"
 _INTAKE = "tests/system/test_broker_intake.py"
 _KEPT = "tests/ledger/test_retention.py"
 MUTATIONS = [
+    Mutation(
+        promise="2",
+        breaks="an answer beside the answer is recorded for the next message",
+        file=f"{_GATEWAY}/connection.py",
+        function="_Pool._put_conn",
+        old="if present().surplus:",
+        new="if False:",
+        test=f"{_OTHER}::test_half_of_a_second_answer_ends_its_connection",
+    ),
+    Mutation(
+        promise="2",
+        breaks="an interim answer is taken for the answer",
+        file=f"{_GATEWAY}/connection.py",
+        function="_FinalAnswer._read_status",
+        old="if status == http.client.CONTINUE or not is_interim(status):",
+        new="if True:",
+        test=f"{_OTHER}::test_interim_answers_are_not_the_answer",
+    ),
+    Mutation(
+        promise="11",
+        breaks="a token that is echoed in base64 is kept",
+        file=f"{_GATEWAY}/redact.py",
+        function="redact",
+        old="if _BASE64.search(text):",
+        new="if False:",
+        test=f"{_OTHER}::test_an_echo_in_base64_keeps_neither_token_nor_number_nor_text",
+    ),
     Mutation(
         promise="1",
         breaks="an enqueue fails after its commit since Redis cannot be named",
