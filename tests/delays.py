@@ -33,9 +33,10 @@ def far_away(port: int, seconds: float) -> Iterator[Distance]:
     asyncio.run_coroutine_threadsafe(listen(), loop).result(timeout=10)
 
     async def stop() -> None:
-        for task in asyncio.all_tasks():
-            if task is not asyncio.current_task():
-                task.cancel()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     try:
         yield distance
