@@ -223,7 +223,10 @@ def test_a_failover_of_sentinels_is_followed(system: System, redis_server: str) 
             first.stop()
             with one_sms_arrives(system, "meanwhile", seconds=40):
                 pass
-            assert Redis.from_url(second.url).info("replication")["role"] == "master"
+            successor = Redis.from_url(second.url)
+            system.wait_until(lambda: successor.info("replication")["role"] == "master")
+            with one_sms_arrives(system, "after", seconds=40):
+                pass
             assert alive(processes), system.logs()
             stop(processes)
         finally:
