@@ -18,7 +18,7 @@ from dispatcher.domain.identity import ENTROPY_BITS, uuid7
 from dispatcher.domain.message import Gift, NewMessage, Priority, Sms, check_message
 from dispatcher.domain.receipt import Receipt, Receipts
 from dispatcher.settings import Settings, load_settings
-from dispatcher.wiring import Services
+from dispatcher.wiring import APPLICATION_WAITS, Services
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -44,7 +44,7 @@ class Dispatcher:
 
         :param source: who enqueues, at most 16 characters; each message's story begins with it.
         """
-        self._services = services or Services(settings)
+        self._services = services or Services(settings, redis_wait=APPLICATION_WAITS)
         self._source = source
 
     @classmethod
@@ -187,18 +187,26 @@ class Dispatcher:
     def enqueue_sealed(self, sealed: str) -> Receipt:
         """Enqueue a message that came sealed through the broker, once however often it comes.
 
-        :raises InvalidMessage: it cannot be opened, or a field of it is wrong; nothing was written.
+        :raises InvalidMessage: it cannot be opened, was sealed too long ago, was removed from the ledger since it came
+            first, or a field of it is wrong; nothing was written.
         :raises IdempotencyConflict: its key belongs to other content; nothing was written.
+        :raises LedgerUnavailable: the ledger cannot be used now, or another transaction holds its key for longer than a
+            second; nothing was written, so it may be delivered again.
         """
-        from dispatcher.broker import unseal
+        from dispatcher.broker import sealed_at, unseal
+        from dispatcher.broker.sealed import REMEMBERED
 
         services = self._services
-        id_, request = unseal(sealed, key=services.settings.enqueue_key.get_secret_value())
+        bell = services.bell
+        key = services.settings.enqueue_key.get_secret_value()
+        id_, request = unseal(sealed, key=key)
+        services.clock.keep_in_step()
         now = services.clock.now()
+        moment = sealed_at(sealed, key=key, now=now)
         checked = check_message(request, id=id_, now=now, intake=services.intake)
-        enqueued = services.outbox.enqueue([checked], source="broker")
-        services.bell.ring()
-        return _receipt(enqueued[0])
+        enqueued = services.broker_intake.enqueue(checked, remember_until=moment + REMEMBERED)
+        bell.ring()
+        return _receipt(enqueued)
 
     def close(self) -> None:
         """Give up connections; the ledger keeps what was enqueued."""
@@ -233,14 +241,15 @@ class Dispatcher:
 
     def _enqueue(self, messages: list[NewMessage], session: Session | None) -> list[Enqueued]:
         services = self._services
+        bell = services.bell  # what is wrong with its settings is raised before anything is written
         if session is None:
             enqueued = services.outbox.enqueue(messages, source=self._source)
-            services.bell.ring()
+            bell.ring()
         else:
             from dispatcher.ledger import after_commit
 
             enqueued = services.outbox.enqueue_within(session, messages, source=self._source)
-            after_commit(session, services.bell.ring)
+            after_commit(session, bell.ring)
         return enqueued
 
 

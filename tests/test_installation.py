@@ -112,7 +112,7 @@ def test_a_setting_names_the_extra_that_it_needs(installed: Installed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "missing", "requirement"), [("worker", "packaging", r"packaging\W\S+"), ("clock", "vine", "vine")]
+    ("role", "missing", "requirement"), [("worker", "packaging", r"packaging\W\S+"), ("worker", "vine", "vine")]
 )
 def test_what_kombu_needs_is_known_before_the_start(
     installed: Installed, role: str, missing: str, requirement: str
@@ -127,7 +127,7 @@ def test_what_kombu_needs_is_known_before_the_start(
     ("command", "missing", "needed_by", "requirement"),
     [
         (["worker"], "orjson", "dispatcher worker", "orjson"),
-        (["clock"], "celery", "dispatcher clock", "celery"),
+        (["clock"], "redis", "dispatcher clock", "redis"),
         (["status"], "pydantic_settings", "dispatcher status", "pydantic-settings"),
         (["sms", "+61491570006", "hello"], "sqlalchemy", "dispatcher sms", "sqlalchemy"),
         (["migrate"], "alembic", "dispatcher migrate", "alembic"),

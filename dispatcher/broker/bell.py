@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from redis import Redis, RedisError
+from redis import Redis
 
 from dispatcher.broker.queues import DISPATCH, KEY_PREFIX
 from dispatcher.broker.task_message import task_message
@@ -30,10 +30,11 @@ class CeleryBell:
         """Ring and say whether it could be heard; never raises and never takes more than a second."""
         if time.monotonic() < self._deaf_until:
             return False
+        # The message has committed: whatever is wrong here, its caller must not hear of it.
         try:
             if self._redis.set(_RUNG, 1, nx=True, px=LIFE_MS):
                 self._redis.lpush(KEY_PREFIX + DISPATCH, task_message(DISPATCH, queue=DISPATCH))
-        except (RedisError, OSError) as error:
+        except Exception as error:
             self._deaf_until = time.monotonic() + DEAF_SECONDS
             log.warning("bell_unheard", reason=type(error).__name__)
             return False
@@ -43,5 +44,5 @@ class CeleryBell:
         """Take the ring down, before looking at the ledger: what commits after this rings anew."""
         try:
             self._redis.delete(_RUNG)
-        except RedisError as error:
+        except Exception as error:
             log.warning("bell_stuck", reason=type(error).__name__)  # it falls silent by itself

@@ -3,13 +3,16 @@
 The seal is Fernet (AES-128-CBC with HMAC-SHA256; any language has it) with the key of ``DISPATCHER_ENQUEUE_KEY``, so
 that the broker still carries no content. The id is fixed when it is sealed, so a text that Celery delivers twice makes
 one message. Inside is JSON: ``kind`` (``sms`` or ``gift``), ``id`` (a UUIDv7) and the fields of ``Sms`` or ``Gift``.
+
+Whoever can write to Redis can publish a text again that was taken before. So a text is good for three days after the
+time that Fernet signs into it, and the ledger remembers its id for longer, even if the message is pruned by then.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -17,7 +20,14 @@ from uuid import UUID
 from cryptography.fernet import Fernet, InvalidToken
 
 from dispatcher.domain.errors import InvalidMessage, SettingsError
-from dispatcher.domain.message import Channel, Gift, Sms
+from dispatcher.domain.message import DEFAULT_LIFE, Channel, Gift, Sms
+
+LIFE = DEFAULT_LIFE
+"""How long after it was sealed a message may be enqueued: as long as one that was enqueued directly may wait."""
+AHEAD = timedelta(hours=24)
+"""How far the clock of a producer may be ahead of the ledger's."""
+REMEMBERED = LIFE + timedelta(hours=24)
+"""How long after it was sealed a message's id is remembered."""
 
 
 def seal(request: Sms | Gift, *, id: UUID, key: str) -> str:
@@ -58,6 +68,32 @@ def unseal(text: str, *, key: str) -> tuple[UUID, Sms | Gift]:
         raise InvalidMessage("sealed", "was not sealed with this DISPATCHER_ENQUEUE_KEY; use the same key") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InvalidMessage("sealed", "holds no message; seal it with dispatcher.broker.sealed.seal") from None
+
+
+def sealed_at(text: str, *, key: str, now: datetime) -> datetime:
+    """Return when a message was sealed, by the clock of the host that sealed it.
+
+    :raises InvalidMessage: that was more than three days ago, or is more than a day ahead; or the key is another.
+    """
+    try:
+        moment = datetime.fromtimestamp(_fernet(key).extract_timestamp(text.encode()), UTC)
+    except InvalidToken:
+        raise InvalidMessage("sealed", "was not sealed with this DISPATCHER_ENQUEUE_KEY; use the same key") from None
+    except (ValueError, OverflowError, OSError):
+        raise InvalidMessage("sealed", "has no time that exists; set the producer's clock") from None
+    if now - moment > LIFE:
+        raise InvalidMessage("sealed", "was sealed more than 72 hours ago; seal the message again, with the same id")
+    if moment - now > AHEAD:
+        raise InvalidMessage("sealed", "was sealed more than 24 hours in the future; set the producer's clock")
+    return moment
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that can open nothing.
+
+    :raises SettingsError: it is not a Fernet key.
+    """
+    _fernet(key)
 
 
 def _fernet(key: str) -> Fernet:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery
 from celery.exceptions import Reject
 
-from dispatcher.broker.queues import BEAT_LIFE_SECONDS, DISPATCH, ENQUEUE, TICK
+from dispatcher.broker.queues import DISPATCH, ENQUEUE
 from dispatcher.domain.errors import LedgerUnavailable
+from dispatcher.logs import get_logger
+
+log = get_logger(__name__)
+
+_RETRY_SECONDS = 1.0
+"""How long a message that the ledger could not take waits at least; a worker takes no other one meanwhile."""
+_REDELIVERY_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +27,8 @@ class Work:
 
     dispatch: Callable[[], object]
     """Pump for one slice."""
-    enqueue: Callable[[str], object]
-    """Put one sealed message into the ledger."""
-    tick: Callable[[timedelta], object]
-    """One beat of the clock, which was due so long ago."""
+    enqueue: Callable[[Any], object]
+    """Put one sealed message into the ledger, given the task's only argument; None if it has not exactly one."""
 
 
 def register(app: Celery, work: Work) -> None:
@@ -34,22 +38,27 @@ def register(app: Celery, work: Work) -> None:
     def dispatch() -> None:
         work.dispatch()
 
-    @app.task(name=ENQUEUE)
-    def enqueue(sealed: str) -> None:
+    # The broker has the only copy: it is acknowledged once the message has committed, and given back whatever else
+    # happens, a killed process and a time limit included.
+    @app.task(
+        name=ENQUEUE,
+        bind=True,
+        acks_late=True,
+        reject_on_worker_lost=True,
+        acks_on_failure=False,
+        acks_on_timeout=False,
+    )
+    def enqueue(task: Any, *arguments: Any, **named: Any) -> None:
+        if (task.request.delivery_info or {}).get("redelivered"):
+            time.sleep(_REDELIVERY_SECONDS)  # what ends its process each time must not do so in a hot loop
+        began = time.monotonic()
         try:
-            work.enqueue(sealed)
-        except LedgerUnavailable:
-            time.sleep(1)  # back to the queue, not in a hot loop: the broker has the only copy
+            work.enqueue(arguments[0] if len(arguments) == 1 and not named else None)
+        except Exception as error:
+            level = log.warning if isinstance(error, LedgerUnavailable) else log.exception
+            level(
+                "enqueue_deferred", reason=str(error) if isinstance(error, LedgerUnavailable) else type(error).__name__
+            )
+            # To the end of the queue. Waiting for a lock was pause enough.
+            time.sleep(max(0.0, _RETRY_SECONDS - (time.monotonic() - began)))
             raise Reject(requeue=True) from None
-
-    @app.task(name=TICK, acks_late=False, bind=True)
-    def tick(task: Any) -> None:
-        work.tick(_since_due(task.request.expires))
-
-
-def _since_due(expires: str | None) -> timedelta:
-    """Say how long a beat was under way: when it was due is told by when it would have expired."""
-    if expires is None:
-        return timedelta(0)  # somebody else's beat
-    due = datetime.fromisoformat(expires) - timedelta(seconds=BEAT_LIFE_SECONDS)
-    return max(timedelta(0), datetime.now(UTC) - due)

@@ -1,4 +1,4 @@
-"""The life of worker and clock: prefork children that pump, a clock that beats, a stop that leaves nothing behind."""
+"""The life of a worker: prefork children that pump, and a stop that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import Any
 
 from billiard.process import current_process
 from celery import Celery, bootsteps, signals
-from celery.beat import EmbeddedService, Scheduler
 from celery.exceptions import SecurityWarning
 
 from dispatcher.broker.pulse import Pulse
-from dispatcher.broker.queues import BEAT_LIFE_SECONDS, CLOCK, DISPATCH, ENQUEUE, TICK
+from dispatcher.broker.queues import DISPATCH, ENQUEUE
 
-_BEAT_SECONDS = 1.0
 _PULSE_SECONDS = 5.0
 
 
@@ -41,12 +39,14 @@ def run_worker(
     stop: Stop,
     pulse: Pulse,
     on_ready: Callable[[], object],
+    on_stop: Callable[[], object],
     in_child: Callable[[int], object],
 ) -> int:
     """Run a worker until it is told to stop, and return its exit code.
 
     :param pulse: kept by the main loop.
     :param on_ready: called once in the main process when it takes work.
+    :param on_stop: called in the main process when it is told to stop.
     :param in_child: called in each child after it forked, before its first task, with its place in the pool: 0 to
         ``processes`` - 1; who comes after a child that ended has the same.
     """
@@ -56,6 +56,7 @@ def run_worker(
 
     def shutting_down(**_: Any) -> None:
         stop.raise_flag()
+        on_stop()
 
     def forked(**_: Any) -> None:
         in_child(current_process().index)
@@ -63,37 +64,32 @@ def run_worker(
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(shutting_down, weak=False)
     signals.worker_process_init.connect(forked, weak=False)
-    _watch(app, pulse, beats=True)
-    return _run(app, pool_cls="prefork", concurrency=processes, queues=[ENQUEUE, DISPATCH])
+    _watch(app, pulse)
+    return _run(app, concurrency=processes, queues=[DISPATCH])
 
 
-def run_clock(app: Celery, *, pulse: Pulse, on_ready: Callable[[], object]) -> int:
-    """Run the clock until it is told to stop: Celery beat, and one process that does what each beat asks for.
+def run_intake(app: Celery, *, in_child: Callable[[], object]) -> int:
+    """Take messages that come through the broker until SIGTERM, and return the exit code.
 
-    The beats have a queue and a process of their own, so that no pump, however busy, can make the clock late.
+    It has a process of its own: however long a key is locked in the ledger, every pump goes on. The process that takes
+    them is a child, so that this one can give a message back to the broker when that is killed.
 
-    :param pulse: to be kept by the task that each beat asks for: a clock whose loop turns and never beats is stuck.
+    :param in_child: called in the child after it forked, before its first task.
     """
-    app.conf.beat_schedule = {
-        # A beat that waited for so long is not worth doing: the next ones are behind it.
-        "tick": {"task": TICK, "schedule": _BEAT_SECONDS, "options": {"queue": CLOCK, "expires": BEAT_LIFE_SECONDS}}
-    }
-    app.steps["worker"].add(_Beat)
 
-    def ready(**_: Any) -> None:
-        on_ready()
+    def forked(**_: Any) -> None:
+        in_child()
 
-    signals.worker_ready.connect(ready, weak=False)
-    _watch(app, pulse, beats=False)
-    return _run(app, pool_cls="solo", concurrency=1, queues=[CLOCK])
+    signals.worker_process_init.connect(forked, weak=False)
+    return _run(app, concurrency=1, queues=[ENQUEUE])
 
 
-def _run(app: Celery, *, pool_cls: str, concurrency: int, queues: list[str]) -> int:
+def _run(app: Celery, *, concurrency: int, queues: list[str]) -> int:
     signals.setup_logging.connect(_keep_our_logs, weak=False)
     # Celery warns root users because of pickle, which this application neither writes nor accepts.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
-        pool_cls=pool_cls,
+        pool_cls="prefork",
         concurrency=concurrency,
         queues=queues,
         optimization="fair",
@@ -112,29 +108,9 @@ def _keep_our_logs(**_: Any) -> None:
     """Having this receiver is enough: Celery then sets up no logging of its own."""
 
 
-class _Beat(bootsteps.StartStopStep):
-    """Beat as a thread of the clock's process, so that killing the process kills all of the clock."""
-
-    def __init__(self, worker: Any, **_: Any) -> None:
-        self._service: Any = None
-
-    def start(self, worker: Any) -> None:
-        """Begin to beat; the schedule is in memory, since a missed beat needs no making up."""
-        self._service = EmbeddedService(worker.app, thread=True, scheduler_cls=Scheduler)
-        self._service.start()
-
-    def stop(self, worker: Any) -> None:
-        """Stop beating."""
-        if self._service is not None:
-            self._service.stop()
-
-
-def _watch(app: Celery, pulse: Pulse, *, beats: bool) -> None:
-    """Have the main loop of an application's worker keep a pulse while it is connected to Redis.
-
-    :param beats: the loop beats. False where a task does: then the loop only says when it is connected.
-    """
-    app.steps["consumer"].add(type("_Bound", (_Watched,), {"pulse": pulse, "beats": beats}))
+def _watch(app: Celery, pulse: Pulse) -> None:
+    """Have the main loop of an application's worker keep a pulse while it is connected to Redis."""
+    app.steps["consumer"].add(type("_Bound", (_Watched,), {"pulse": pulse}))
 
 
 class _Watched(bootsteps.StartStopStep):
@@ -142,15 +118,13 @@ class _Watched(bootsteps.StartStopStep):
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     pulse: Pulse
-    beats: bool
 
     def __init__(self, consumer: Any, **_: Any) -> None:
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
         self.pulse.beat()
-        if self.beats:
-            self._timer = consumer.timer.call_repeatedly(_PULSE_SECONDS, self.pulse.beat)
+        self._timer = consumer.timer.call_repeatedly(_PULSE_SECONDS, self.pulse.beat)
 
     def stop(self, consumer: Any) -> None:
         if self._timer is not None:

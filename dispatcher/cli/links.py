@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 import sqlite3
+from collections.abc import Callable
 from datetime import timedelta
 
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from dispatcher.cli import secret_files
 from dispatcher.cli.checkup import Link, Mark, Step, Trouble, Walk, skipped, take, warning
@@ -20,6 +21,8 @@ from dispatcher.ports import Token
 from dispatcher.settings import GATEWAY_LIMIT, GIFT_READ_TIMEOUT, load_settings
 from dispatcher.wiring import Services, is_local, require_api
 
+_PROBE = "dispatcher:check"
+"""A key that is written to see whether that can be done; it lives for a second."""
 _SKEW = timedelta(seconds=1)
 _OLDEST_POSTGRESQL = (15,)
 
@@ -124,19 +127,39 @@ def _clock(walk: Walk) -> str:
 
 
 def _redis(walk: Walk) -> str:
+    redis = walk.services.redis
     try:
-        found = walk.services.redis.info()
+        redis.ping()
+        redis.set(_PROBE, 1, px=1000)
     except AuthenticationError as error:
         raise Trouble(f"Redis refuses us: {error}", "correct user and password in DISPATCHER_REDIS_URL") from None
+    except NoPermissionError as error:
+        raise Trouble(
+            f"Redis allows too little: {error}", "give the user what docs/deploying.md has: ~dispatcher:* and commands"
+        ) from None
+    except ResponseError as error:
+        raise Trouble(
+            f"Redis cannot be written to: {error}",
+            "point DISPATCHER_REDIS_URL at the master, or give the server disk and memory; messages wait until then",
+        ) from None
     except (RedisError, OSError) as error:
         raise Trouble(
             f"Redis cannot be reached: {error}",
             "start it, or correct DISPATCHER_REDIS_URL; messages are taken and kept until then, but not sent on time",
         ) from None
+    try:
+        found = redis.info()
+    except NoPermissionError:
+        return "reachable"  # the steps that follow have nothing to look at
     walk.redis = {str(name): str(value) for name, value in dict(found).items()}
     if walk.redis.get("redis_mode") == "cluster" or walk.redis.get("cluster_enabled") == "1":
         raise Trouble("this is a Redis Cluster", "use a single server, with replicas if you like: Celery needs one")
     return "reachable"
+
+
+def _asking_info(look: Callable[[Walk], str]) -> Callable[[Walk], str]:
+    """Look only if the server said something about itself."""
+    return lambda walk: look(walk) if walk.redis else "not checked: this user of Redis may not use INFO"
 
 
 def _redis_version(walk: Walk) -> str:
@@ -270,9 +293,9 @@ LINKS = (
     Link(name="journal", look=_journal, needs="ledger"),
     Link(name="clock", look=_clock, needs="ledger"),
     Link(name="redis", look=_redis),
-    Link(name="redis version", look=_redis_version, needs="redis"),
-    Link(name="redis memory", look=_redis_memory, needs="redis"),
-    Link(name="redis disk", look=_redis_persistence, needs="redis"),
+    Link(name="redis version", look=_asking_info(_redis_version), needs="redis"),
+    Link(name="redis memory", look=_asking_info(_redis_memory), needs="redis"),
+    Link(name="redis disk", look=_asking_info(_redis_persistence), needs="redis"),
     Link(name="token", look=_token, needs="api", asks_api=True),
     *(_scope_of(channel) for channel in Channel),
     Link(name="test call", look=_probe, needs="token", asks_api=True),

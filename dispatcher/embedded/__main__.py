@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 
-from dispatcher.embedded.leash import die_with_parent, end_after_parent
+from dispatcher.embedded.leash import end_after_parent
+from dispatcher.parent_death import die_with_parent
 
 GRACE_S = 20
 """After the stack's own end a worker gets this long to hear out the calls that are in flight."""

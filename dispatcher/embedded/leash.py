@@ -7,26 +7,15 @@ Run as a program it puts itself on the leash and becomes the command that it is 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
 import threading
 import time
 
-_PR_SET_PDEATHSIG = 1
+from dispatcher.parent_death import die_with_parent
+
 _LOOK_EVERY_S = 0.5
-
-
-def die_with_parent(parent: int, number: signal.Signals) -> None:
-    """Have the kernel send ``number`` to this process once its parent ends (Linux; elsewhere this does nothing).
-
-    :param parent: the parent's pid, to notice one that ended before this was called.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:
-            os.kill(os.getpid(), number)
 
 
 def end_after_parent(parent: int, *, grace_s: float) -> None:

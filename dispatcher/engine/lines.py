@@ -29,6 +29,8 @@ class Line:
     why: Hold | None = None
     """Why it is left alone; None while it is not, or if only nothing was due."""
     held_at: float = 0.0
+    permits_took: float = 0.0
+    """Seconds that the limiter took to answer last."""
 
     def hold(self, clock: Clock, wait: timedelta, *, why: Hold | None = None, dry: bool = False) -> None:
         """Leave the line alone for a while."""

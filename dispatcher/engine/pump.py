@@ -40,6 +40,8 @@ log = get_logger(__name__)
 
 IDLE = timedelta(milliseconds=20)
 """How long a pump that found nothing waits before it looks again, while other calls are still under way."""
+_DISTANT = 4
+"""An idle line is looked at again after this many times what its permits took."""
 GLANCE = timedelta(milliseconds=100)
 """How long a line rests at the most while a campaign waits for its own rate: a one-time code may come any moment."""
 PATIENCE = timedelta(seconds=1)
@@ -160,7 +162,9 @@ class Pump:
         line.backlog = used == permits.count or bulk == bulk_room
         if used < permits.count:
             rests = taken.again_in  # how long a campaign waits for its own rate; others may come in the meantime
-            wait = IDLE if rests is None else min(max(IDLE, rests), GLANCE)
+            # To ask a distant Redis for a line that has nothing keeps the other lines waiting.
+            idle = max(IDLE, timedelta(seconds=_DISTANT * line.permits_took))
+            wait = idle if rests is None else min(max(idle, rests), max(idle, GLANCE))
             why = None if rests is None else Hold.CAMPAIGN
             line.hold(self.clock, wait, why=why, dry=not line.backlog and (rests is None or rests > PATIENCE))
         return line.backlog and self.transport.in_flight >= self.shape.capacity // 2
@@ -168,7 +172,8 @@ class Pump:
     def _permits(self, line: Line, room: int) -> Permits:
         began = self.clock.monotonic()
         permits = self.limiter.reserve(line.channel, room)
-        self.meter.permitted(self.clock.monotonic() - began)
+        line.permits_took = self.clock.monotonic() - began
+        self.meter.permitted(line.permits_took)
         return permits
 
     def _token(self, line: Line) -> Token | None:

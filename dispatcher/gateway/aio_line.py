@@ -32,13 +32,15 @@ from yarl import URL
 
 from dispatcher.gateway.classify import Answer, Fault, FaultKind
 from dispatcher.gateway.connection import load_ca_bundle
+from dispatcher.gateway.content import decoded
 from dispatcher.gateway.endpoints import Request
 from dispatcher.gateway.line import ANSWER_CAP, fault_of
-from dispatcher.gateway.wire import Phase
+from dispatcher.gateway.wire import Phase, is_interim
 
 _NO_TIMEOUTS = ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-_HEARD_CAP = 256
+_HEARD_CAP = 4096
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})[^\n]*\n")
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 
 class Call:
@@ -70,8 +72,7 @@ class Call:
     @property
     def status(self) -> int | None:
         """The status line, once it came, even if nothing after it ever does."""
-        found = None if self.heard is None else _STATUS_LINE.match(self.heard.heard)
-        return None if found is None else int(found[1])
+        return None if self.heard is None else _final_head(self.heard.heard)[0]
 
 
 _present: ContextVar[Call | None] = ContextVar("call", default=None)
@@ -103,15 +104,49 @@ def async_tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     return context
 
 
+def _final_head(heard: bytes) -> tuple[int | None, int | None]:
+    """Return the status of the answer and where its head ends, behind interim ones; None for what has not come."""
+    status, begin = None, 0
+    while (line := _STATUS_LINE.match(heard, begin)) is not None:
+        status = int(line[1])
+        end = _END_OF_HEAD.search(heard, begin)
+        if end is None:
+            break
+        if not is_interim(status):
+            return status, end.end()
+        begin = end.end()
+    return status, None
+
+
 class _Heard(ResponseHandler):
-    """A connection that keeps the beginning of what comes in."""
+    """A connection that keeps the beginning of what comes in, and how much it was."""
 
     heard = b""
+    received = 0
+    latest = b""
 
     def data_received(self, data: bytes) -> None:
         if len(self.heard) < _HEARD_CAP:
             self.heard += data[:_HEARD_CAP]
+        self.received += len(data)
+        self.latest = (self.latest + data)[-4:]
         super().data_received(data)
+
+    def begin(self) -> None:
+        """Start over for the next call."""
+        self.heard, self.received, self.latest = b"", 0, b""
+
+    def has_surplus(self, head: RawResponseMessage) -> bool:
+        """Return whether more came than the answer with this head, or may have: nothing of it is the next answer."""
+        _, end = _final_head(self.heard)
+        if end is None:
+            return True
+        if head.chunked:
+            return self.latest != b"\r\n\r\n"
+        length = head.headers.get("Content-Length", "0")
+        if head.code in (204, 304):
+            length = "0"
+        return not length.isdecimal() or self.received > end + int(length)
 
 
 class _Resolver(ThreadedResolver):
@@ -204,7 +239,7 @@ class AsyncLine:
                 connection = await self._connector.take(self._pattern, call)
                 protocol = connection.protocol
                 assert protocol is not None and protocol.transport is not None  # noqa: S101, PT018 - just taken
-                protocol.set_response_params(read_until_eof=True, read_bufsize=ANSWER_CAP)
+                protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=ANSWER_CAP)
                 protocol.transport.write(self._beginning(request).encode() + written)
                 head, content = await _head(protocol)
                 return await _answer(head, content, connection, call)
@@ -245,10 +280,10 @@ def _as_bytes(request: Request) -> bytes:
 
 
 async def _head(protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamReader]:
-    """Wait for the head of an answer; interim ones (RFC 9110, section 15.2) are not the answer."""
+    """Wait for the head of an answer; interim ones are not the answer."""
     while True:
         head, content = await protocol.read()
-        if not 100 <= head.code < 200 or head.code == 101:
+        if not is_interim(head.code):
             return head, content
 
 
@@ -269,13 +304,15 @@ async def _answer(head: RawResponseMessage, content: StreamReader, connection: C
     except asyncio.CancelledError:
         if not call.deadline.expired():
             raise
+    surplus = call.heard is None or call.heard.has_surplus(head)
     if call.heard is not None:
-        call.heard.heard = b""
-    if complete:
+        call.heard.begin()
+    if complete and not surplus:
         connection.release()
     else:
         connection.close()
-    return Answer.heard(head.code, head.headers, b"".join(parts)[:ANSWER_CAP], complete=complete)
+    body, whole = decoded(b"".join(parts)[:ANSWER_CAP], head.headers.get("Content-Encoding"), cap=ANSWER_CAP)
+    return Answer.heard(head.code, head.headers, body, complete=complete and whole)
 
 
 def _fault(error: BaseException, call: Call) -> Fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import logging
 import socket
 import ssl
@@ -20,7 +21,10 @@ from urllib3.util.connection import allowed_gai_family
 from urllib3.util.ssl_ import create_urllib3_context
 
 from dispatcher.domain.errors import SettingsError
-from dispatcher.gateway.wire import BoundedSocket, BoundedTlsSocket, Phase, in_call, present
+from dispatcher.gateway.wire import BoundedSocket, BoundedTlsSocket, Phase, in_call, is_interim, present
+
+_MOST_INTERIM = 100
+_LONGEST_LINE = 65536
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
@@ -89,21 +93,63 @@ class PinnedAdapter(HTTPAdapter):
         return response
 
 
-class _StatusKept(http.client.HTTPResponse):
-    """Notes the status line as soon as it is read; http.client loses it if the headers after it break off."""
+class _UntilItsEnd(io.RawIOBase):
+    """What a connection receives, until nothing more of it is wanted."""
+
+    def __init__(self, source: io.RawIOBase) -> None:
+        self._source = source
+        self.ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        return None if self.ended else self._source.readinto(buffer)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class _FinalAnswer(http.client.HTTPResponse):
+    """Reads the answer behind interim ones, and notes its status line as soon as it is read.
+
+    http.client takes 102 and 103 for the answer, loses the status if the headers after it break off, and drops what
+    else it received with the answer.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._received = _UntilItsEnd(self.fp.detach())
+        self.fp = io.BufferedReader(self._received)
 
     def _read_status(self) -> tuple[str, int, str]:
-        version, status, reason = super()._read_status()  # type: ignore[misc]
         wire = present()
-        if wire.bytes_left:  # else it is a proxy's answer to CONNECT
-            wire.status = status
-        return version, status, reason
+        for _ in range(_MOST_INTERIM):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if wire.bytes_left:  # else it is a proxy's answer to CONNECT
+                wire.status = status
+            if status == http.client.CONTINUE or not is_interim(status):
+                return version, status, reason
+            while self.fp.readline(_LONGEST_LINE + 1) not in (b"\r\n", b"\n", b""):
+                pass
+        raise http.client.HTTPException("there is no end to interim answers")
+
+    def _close_conn(self) -> None:
+        """Look at the end of the answer whether more came with it. A second answer is not the next request's."""
+        self._received.ended = True
+        try:
+            surplus = bool(self.fp.peek(1))
+        except (OSError, ValueError):
+            surplus = True
+        present().surplus = surplus
+        super()._close_conn()  # type: ignore[misc]
 
 
 class _Connection(HTTPConnection):
     """A connection that notes when the request leaves, sends it in one piece, and is not reused after a rest."""
 
-    response_class = _StatusKept
+    response_class = _FinalAnswer
     rested_at = 0.0
     _held: bytearray | None = None
     _tunnelling = False
@@ -111,7 +157,9 @@ class _Connection(HTTPConnection):
     @property
     def is_connected(self) -> bool:
         """Whether the connection may carry another request: open, nothing unread on it, and not idle for too long."""
-        return super().is_connected and monotonic() - self.rested_at < present().max_idle
+        if not super().is_connected or monotonic() - self.rested_at >= present().max_idle:
+            return False
+        return not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending())
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Send head and body in one piece: one packet, one TLS record, no wait between them (Nagle, delayed ACK)."""
@@ -183,6 +231,8 @@ class _Pool(HTTPConnectionPool):
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
             conn.rested_at = monotonic()
+            if present().surplus:
+                conn.close()
         super()._put_conn(conn)
 
 

@@ -15,6 +15,7 @@ from urllib3.util.ssl_match_hostname import CertificateError
 
 from dispatcher.gateway.classify import Answer, Fault, FaultKind
 from dispatcher.gateway.connection import PinnedAdapter
+from dispatcher.gateway.content import decoded
 from dispatcher.gateway.endpoints import Request
 from dispatcher.gateway.wire import Phase, Wire
 from dispatcher.logs import get_logger
@@ -161,7 +162,8 @@ def _system_words(causes: list[BaseException]) -> str:
 
 def _answer(raw: Any) -> Answer:
     body, complete = _body(raw)
-    return Answer.heard(raw.status, raw.headers, body, complete=complete)
+    body, whole = decoded(body, raw.headers.get("Content-Encoding"), cap=ANSWER_CAP)
+    return Answer.heard(raw.status, raw.headers, body, complete=complete and whole)
 
 
 def _body(raw: Any) -> tuple[bytes, bool]:
@@ -169,9 +171,9 @@ def _body(raw: Any) -> tuple[bytes, bool]:
     parts: list[bytes] = []
     size = 0
     try:
-        # After an interim answer (1xx) the real one may follow, and must not be taken for the next request's.
+        # After 101 the connection speaks another protocol, which must not be taken for the next request's answer.
         while raw.status >= 200 and size <= ANSWER_CAP:
-            part = raw.read1(ANSWER_CAP + 1 - size, decode_content=True)
+            part = raw.read1(ANSWER_CAP + 1 - size, decode_content=False)
             if not part:
                 return b"".join(parts), True
             parts.append(part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus
@@ -55,6 +56,10 @@ def redact(text: str, private: Private = NOTHING_PRIVATE) -> str:
     '{"to":"[number]","auth":"Bearer [hidden]"}'
     """
     text = _without(text, private.secret, mark=HIDDEN, block=6, least=8)
+    if _BASE64.search(text):  # a request that is echoed in base64
+        for value, mark in ((private.secret, HIDDEN), (private.text, TEXT), (private.recipient, NUMBER)):
+            for form in _in_base64(value):
+                text = _without(text, form, mark=mark, block=6, least=8)
     if _ANY_CREDENTIAL.search(text):
         for pattern, replacement in _CREDENTIALS:
             text = pattern.sub(replacement, text)
@@ -82,6 +87,7 @@ _CREDENTIALS = (
 )
 _ANY_CREDENTIAL = re.compile(r"bearer|basic|eyj|token|secret|assertion|key|authorization|password", re.IGNORECASE)
 """Something that every one of them begins with or has in it: most answers have none, and are looked through once."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{12}|[A-Za-z0-9_-]{40}")
 _DIGITS = re.compile(r"\d")
 _RUN_OF_DIGITS = re.compile(r"\+?\(?\d(?:[\s().\-/]{0,2}\d){3,}")
 
@@ -118,6 +124,18 @@ def _without_message(text: str, message: str) -> str:
     for code in re.findall(r"\d{5,}", message):  # one-time codes
         text = text.replace(code, TEXT)
     return text
+
+
+def _in_base64(value: str) -> Iterator[str]:
+    """Yield a value as it stands in base64 of what contains it: at each of three places, in both alphabets."""
+    encoded = value.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        whole = b64encode(b"\0" * before + encoded).decode()
+        # The first and the last characters depend on the value's neighbours too.
+        form = whole[(before * 8 + 5) // 6 : (before + len(encoded)) * 8 // 6]
+        yield form
+        if "+" in form or "/" in form:
+            yield form.replace("+", "-").replace("/", "_")
 
 
 def _forms(message: str, text: str) -> Iterator[str]:

@@ -41,6 +41,8 @@ class Wire:
         """Set before the first byte of the request is given to the system; a CONNECT to a proxy is not the request."""
         self.status: int | None = None
         """The status line, once it came, even if nothing after it ever does."""
+        self.surplus = False
+        """More came on the connection than the answer that was read."""
         self.max_idle = 0.0
         self.socket: socket.socket | None = None
         self._connect_timeout = connect_timeout.total_seconds()
@@ -60,6 +62,7 @@ class Wire:
         self.phase = Phase.BEGUN
         self.bytes_left = False
         self.status = None
+        self.surplus = False
         self.max_idle = max_idle.total_seconds()
         self._read_timeout = self._usual_read_timeout if read_timeout is None else read_timeout.total_seconds()
         seconds = self._connect_timeout
@@ -93,6 +96,15 @@ class Wire:
             with suppress(OSError):
                 # Not SSLSocket's own: it would drop the encryption first, while the other thread may be writing.
                 socket.socket.shutdown(open_socket, socket.SHUT_RDWR)
+
+
+def is_interim(status: int) -> bool:
+    """Return whether the answer is still to come (RFC 9110, section 15.2). After 101 none does.
+
+    >>> [is_interim(status) for status in (100, 101, 102, 103, 200)]
+    [True, False, True, True, False]
+    """
+    return 100 <= status < 200 and status != 101
 
 
 def present() -> Wire:

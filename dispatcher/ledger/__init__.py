@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from dispatcher.ledger.after_campaigns import Delivery, FailureGroup
     from dispatcher.ledger.autogenerate import include_name
     from dispatcher.ledger.books import Books
+    from dispatcher.ledger.broker_intake import BrokerIntake
     from dispatcher.ledger.bulk import Operation
     from dispatcher.ledger.campaign_books import CampaignBooks
     from dispatcher.ledger.campaigns import Campaign
@@ -35,6 +36,7 @@ else:
             "after_campaigns": ["Delivery", "FailureGroup"],
             "autogenerate": ["include_name"],
             "books": ["Books"],
+            "broker_intake": ["BrokerIntake"],
             "bulk": ["Operation"],
             "campaign_books": ["CampaignBooks"],
             "campaigns": ["Campaign"],
@@ -64,6 +66,7 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "Books",
+    "BrokerIntake",
     "By",
     "Campaign",
     "CampaignBooks",

@@ -275,6 +275,18 @@ class AttemptRow(Base):
     )
 
 
+class EnqueuedIdRow(Base):
+    """The id of a message that came through the broker: it outlives the message, which `dispatcher prune` removes.
+
+    Whoever can write to Redis can publish an encrypted text again. It expires before its id is forgotten.
+    """
+
+    __tablename__ = "dispatcher_enqueued_ids"
+
+    message_id: Mapped[UUID] = mapped_column(primary_key=True)
+    remembered_until: Mapped[datetime]
+
+
 class GiftGuardRow(Base):
     """Refuses a second live send of a gift: inserted with the claim, deleted only with proof of "not carried out"."""
 

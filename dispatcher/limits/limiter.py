@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random as random_numbers
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -31,6 +32,8 @@ _BREAKER = Breaker()
 _ADAPTATION = Adaptation()
 _FALLBACK = Fallback()
 _TRIALS = Trials()
+_DISTANT_S = 0.05
+"""A Redis whose replies take longer, on average, hears of good news and of permits that are left over from a thread."""
 _WEEK = 7 * 24 * 3600
 
 
@@ -102,6 +105,10 @@ class RedisLimiter:
         self._grants: dict[Channel, _Grant] = {}
         self._away_until = -math.inf
         self._away = False
+        self._took = 0.0
+        self._calm: set[Channel] = set()
+        """Channels of which Redis said last that nothing is the matter."""
+        self._later: ThreadPoolExecutor | None = None
 
     def reserve(self, channel: Channel, want: int) -> Permits:
         """Take up to ``want`` permits that may be used at once. Never raises: without Redis it grants a safe share."""
@@ -157,7 +164,11 @@ class RedisLimiter:
                 self._shares[channel].give_back(count, probe=grant.alone, now=self._clock.monotonic())
                 return
         alone = self._holder if grant.alone else ""
-        self._try(self._give_back, channel, count, grant.reserved_at, alone, int(grant.canary))
+        arguments = (count, grant.reserved_at, alone, int(grant.canary))
+        if self._is_distant and not grant.alone:
+            self._send_later(self._give_back, channel, *arguments)
+        else:
+            self._try(self._give_back, channel, *arguments)
 
     def report(self, channel: Channel, report: ChannelReport) -> Standing:
         """Report what a batch of answers says and return where the channel stands. Never raises.
@@ -166,9 +177,7 @@ class RedisLimiter:
         """
         breaker, adaptation = self._breaker, self._adaptation
         throttled = None if report.throttled is None else adaptation.clamp(report.throttled)
-        reply = self._try(
-            self._report,
-            channel,
+        arguments = (
             report.healthy,
             report.sick,
             -1 if throttled is None else throttled.total_seconds(),
@@ -189,10 +198,16 @@ class RedisLimiter:
             LATELY.total_seconds(),
             *_witnesses(report),
         )
+        if self._is_distant and channel in self._calm and _is_good_news(report):
+            # Nothing is decided by the reply, and nobody waits for it: the calls in flight go on.
+            self._send_later(self._report, channel, *arguments)
+            return Standing(suspicion=Suspicion(), cleared=False, guesses={})
+        reply = self._try(self._report, channel, *arguments)
         now = self._clock.monotonic()
         with self._lock:
             share = self._shares[channel]
             if reply is None:
+                self._calm.discard(channel)
                 return share.report(report, now=now)
             share.pass_on(
                 blocked=timedelta(microseconds=reply[0]),
@@ -203,6 +218,8 @@ class RedisLimiter:
             share.suspicion.report(report, now=now)  # what this process knows should Redis go away
             if reply[5] == 1:
                 share.suspicion.clear()
+            is_calm = reply[0] == 0 and _text(reply[1]) == "closed" and reply[3] == 0
+            (self._calm.add if is_calm else self._calm.discard)(channel)
         return Standing(
             suspicion=_suspicion(reply[3], reply[4], reply[6]),
             cleared=reply[5] == 1,
@@ -241,6 +258,16 @@ class RedisLimiter:
             )
             self._shares[channel].suspicion.clear()
 
+    @property
+    def _is_distant(self) -> bool:
+        return self._took > _DISTANT_S
+
+    def _send_later(self, script: Script, channel: Channel, *args: Any) -> None:
+        """Call a script in a thread: each in its turn, while this one asks for permits. The reply is of no interest."""
+        if self._later is None:
+            self._later = ThreadPoolExecutor(max_workers=1, thread_name_prefix="limits")
+        self._later.submit(self._try, script, channel, *args)
+
     def _try(self, script: Script, channel: Channel, *args: str | float) -> list[Any] | None:
         """Call a script, or return None if Redis is away or was within the last moments."""
         if self._clock.monotonic() < self._away_until:
@@ -266,10 +293,12 @@ class RedisLimiter:
             self._breaker.open_most.total_seconds(),
             math.ceil(max(_WEEK, rate.burst / rate.per_second)),
         ]
+        began = self._clock.monotonic()
         try:
             reply: list[Any] = script(keys=keys, args=[*every_script, *args])
         except (RedisError, OSError) as error:
             raise BrokerUnavailable(f"Redis cannot be reached for the limits of {channel.value}: {error}") from error
+        self._took = 0.8 * self._took + 0.2 * (self._clock.monotonic() - began)
         self._away_until = -math.inf
         if self._away:
             self._away = False
@@ -285,6 +314,10 @@ class RedisLimiter:
             breaker_wait=permits.wait if permits.reason == "breaker" else timedelta(0),
             now=now,
         )
+
+
+def _is_good_news(report: ChannelReport) -> bool:
+    return report.throttled is None and not report.sick and not report.witnesses and report.canary is None
 
 
 def _script(redis: Redis, name: str) -> Script:

@@ -66,6 +66,14 @@ def test_a_dead_redis_is_told_by_no_exception() -> None:
     assert time.monotonic() - started < 1
 
 
+@pytest.mark.parametrize("host", [f"{'x' * 64}.example", "\0", "\ud800"])
+def test_whatever_is_wrong_with_its_client_is_told_by_no_exception(host: str) -> None:
+    """The message has committed by then: its caller would take an error for "not enqueued" and send it again."""
+    bell = CeleryBell(Redis(host=host, retry=Retry(NoBackoff(), 0)))
+    assert not bell.ring()
+    bell.heard()
+
+
 @pytest.mark.timed
 def test_a_broker_that_dies_between_the_mark_and_the_task_is_no_exception_either(redis: Redis) -> None:
     redis.set(QUEUE, "a text is no list")  # so that the mark can be set and the task cannot be pushed
@@ -97,7 +105,7 @@ def _without_identity(message: dict[str, Any]) -> list[str]:
 def test_a_celery_worker_runs_it(redis: Redis, bell: CeleryBell, valkey: str) -> None:
     done: list[str] = []
     app = make_app(valkey, time_limit=60)
-    register(app, Work(dispatch=lambda: done.append("dispatched"), enqueue=done.append, tick=lambda _: None))
+    register(app, Work(dispatch=lambda: done.append("dispatched"), enqueue=done.append))
     bell.ring()
     bell.heard()
     bell.ring()

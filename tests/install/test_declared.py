@@ -102,12 +102,11 @@ def test_all_modules_can_be_imported_where_nothing_else_is_installed(tmp_path: P
 
 _AT_RUN_TIME = {
     "celery.apps.worker",
-    "celery.beat",
     "celery.concurrency.prefork",
-    "celery.concurrency.solo",
     "celery.fixups.django",
     "celery.loaders.app",
     "celery.worker.components",
+    "dispatcher.broker.transport",
     "kombu.transport.redis",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite.pysqlite",

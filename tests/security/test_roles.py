@@ -140,7 +140,15 @@ def test_the_working_role_can_neither_delete_history_nor_change_a_table(roles: R
         found = rights(connection, "dispatcher_runtime")
     assert not {(table, may) for table, _, may in found if may in ("TRUNCATE", "TRIGGER", "REFERENCES")}
     may_delete = {table.removeprefix("dispatcher_") for table, _, may in found if may == "DELETE"}
-    assert may_delete == {"campaigns", "campaign_lanes", "minutes", "gift_guards", "suppressions", "web_sign_outs"}
+    assert may_delete == {
+        "campaigns",
+        "campaign_lanes",
+        "minutes",
+        "gift_guards",
+        "suppressions",
+        "enqueued_ids",
+        "web_sign_outs",
+    }
     may_change = {table.removeprefix("dispatcher_") for table, _, may in found if may == "UPDATE"}
     assert not may_change & {"attempts", "audit", "gift_guards", "suppressions", "alembic_version"}
     with roles.engine("dispatcher_runtime") as engine, engine.connect() as connection:

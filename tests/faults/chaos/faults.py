@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dispatcher.broker.queues import CLOCK, DISPATCH
+from dispatcher.broker.queues import DISPATCH
 from tests.faults.chaos import people, troubles
 from tests.faults.chaos.wires import ApiMode
 from tests.faults.chaos.world import Stack, World
@@ -76,7 +76,7 @@ _ALL = [
         name="redis: bells lost",
         begin=partial(
             troubles.on_redis,
-            commands=(("DEL", *(f"{troubles.PREFIX}{key}" for key in (DISPATCH, CLOCK, "unacked", "unacked_index"))),),
+            commands=(("DEL", *(f"{troubles.PREFIX}{key}" for key in (DISPATCH, "unacked", "unacked_index"))),),
         ),
     ),
     Fault(name="redis: bells doubled thirty times", begin=troubles.bells_doubled),

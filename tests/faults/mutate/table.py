@@ -42,8 +42,82 @@ _LEDGER, _ENGINE, _GATEWAY = "dispatcher/ledger", "dispatcher/engine", "dispatch
 _POLICY = "dispatcher/domain/policy.py"
 _CRASH = "tests/faults/test_crash_points.py"
 _TWO = "tests/faults/test_two_of_everything.py"
+_OTHER = "tests/gateway/test_other_answers.py"
+_INTAKE = "tests/system/test_broker_intake.py"
 _KEPT = "tests/ledger/test_retention.py"
 MUTATIONS = [
+    Mutation(
+        promise="2",
+        breaks="an answer beside the answer is recorded for the next message",
+        file=f"{_GATEWAY}/connection.py",
+        function="_Pool._put_conn",
+        old="if present().surplus:",
+        new="if False:",
+        test=f"{_OTHER}::test_half_of_a_second_answer_ends_its_connection",
+    ),
+    Mutation(
+        promise="2",
+        breaks="an interim answer is taken for the answer",
+        file=f"{_GATEWAY}/connection.py",
+        function="_FinalAnswer._read_status",
+        old="if status == http.client.CONTINUE or not is_interim(status):",
+        new="if True:",
+        test=f"{_OTHER}::test_interim_answers_are_not_the_answer",
+    ),
+    Mutation(
+        promise="11",
+        breaks="a token that is echoed in base64 is kept",
+        file=f"{_GATEWAY}/redact.py",
+        function="redact",
+        old="if _BASE64.search(text):",
+        new="if False:",
+        test=f"{_OTHER}::test_an_echo_in_base64_keeps_neither_token_nor_number_nor_text",
+    ),
+    Mutation(
+        promise="1",
+        breaks="an enqueue fails after its commit since Redis cannot be named",
+        file="dispatcher/broker/bell.py",
+        function="CeleryBell.ring",
+        old="except Exception as error:\n            self._deaf_until",
+        new="except OSError as error:\n    self._deaf_until",
+        test="tests/broker/test_bell.py::test_whatever_is_wrong_with_its_client_is_told_by_no_exception",
+    ),
+    Mutation(
+        promise="11",
+        breaks="Celery's connections take any certificate of a Redis",
+        file="dispatcher/broker/connecting.py",
+        function="make_pool",
+        old="arguments |= _tls(server)",
+        new='arguments |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}',
+        test="tests/broker/test_redis_tls.py::test_a_server_that_proves_nothing_hears_no_password",
+    ),
+    Mutation(
+        promise="1",
+        breaks="a message that came through the broker is dropped when the ledger cannot take it",
+        file="dispatcher/broker/tasks.py",
+        function="register.enqueue",
+        old="raise Reject(requeue=True) from None",
+        new="return",
+        test=f"{_INTAKE}::test_a_read_only_ledger_costs_time_and_no_message",
+    ),
+    Mutation(
+        promise="2",
+        breaks="a sealed text is taken again after its message was pruned",
+        file=f"{_LEDGER}/broker_intake.py",
+        function="BrokerIntake.enqueue",
+        old="if is_new is None and not enqueued.duplicate:",
+        new="if False:",
+        test="tests/broker/test_sealed.py::test_a_text_that_is_published_again_after_its_message_was_pruned_is_refused",
+    ),
+    Mutation(
+        promise="2",
+        breaks="a sealed text never expires",
+        file="dispatcher/broker/sealed.py",
+        function="sealed_at",
+        old="if now - moment > LIFE:",
+        new="if False:",
+        test="tests/broker/test_sealed.py::test_a_text_expires_before_its_id_is_forgotten",
+    ),
     Mutation(
         promise="1",
         breaks="the clock never rings for what nobody rang for",
@@ -67,8 +141,8 @@ MUTATIONS = [
         breaks="an enqueue waits for the bell and fails with it",
         file="dispatcher/broker/bell.py",
         function="CeleryBell.ring",
-        old="except (RedisError, OSError) as error:",
-        new="except ZeroDivisionError as error:",
+        old="except Exception as error:\n            self._deaf_until",
+        new="except ZeroDivisionError as error:\n    self._deaf_until",
         test="tests/broker/test_bell.py::test_a_dead_redis_is_told_by_no_exception",
     ),
     Mutation(
