@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel
@@ -47,10 +46,10 @@ def default_home() -> Path:
         ) from None
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings, checked against each other. ``repr`` hides the secrets."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     home: Path = Field(default_factory=default_home, description="Folder where embedded data and the spool live.")
     ledger_url: SecretStr = Field(
@@ -149,24 +148,6 @@ class Settings(BaseSettings):
         default=0, ge=0, le=65535, description="Port where a worker or clock gives Prometheus its own numbers; 0: none."
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address that this port is opened on.")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: arguments, environment, NAME_FILE, .env, and what `dispatcher up` left."""
-        return (
-            init_settings,
-            _Environment(settings_cls, env_settings),
-            _NamedFiles(settings_cls),
-            _DotEnv(settings_cls),
-            _Embedded(settings_cls),
-        )
 
     @field_validator("home", mode="before")
     @classmethod
@@ -271,7 +252,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings from arguments, environment and files.
+    """Read the settings: from arguments, then environment, files that it names, ``.env``, and what ``up`` left.
 
     :raises SettingsError: one sentence for each setting that is wrong or unknown.
     """
@@ -283,7 +264,7 @@ def load_settings(**overrides: Any) -> Settings:
         ]
         if unknown:
             raise SettingsError("\n".join(unknown))
-        return Settings(**overrides)
+        return Settings(**{**_left_by_up(), **_from_dotenv(), **_from_files(), **_from_environment(), **overrides})
     except ValidationError as error:
         raise SettingsError("\n".join(_complaint(dict(each)) for each in error.errors())) from None
 
@@ -373,70 +354,47 @@ def _complaint(error: dict[str, Any]) -> str:
     return f"{name}: {message}" if error["loc"] else message
 
 
-class _Environment(PydanticBaseSettingsSource):
-    """The environment without what Kubernetes sets, which may have a setting's name: ``DISPATCHER_METRICS_PORT``."""
-
-    def __init__(self, settings_cls: type[BaseSettings], all_settings: PydanticBaseSettingsSource) -> None:
-        super().__init__(settings_cls)
-        self._all_settings = all_settings
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return self._all_settings.get_field_value(field, field_name)
-
-    def __call__(self) -> dict[str, Any]:
-        return {
-            name: value
-            for name, value in self._all_settings().items()
-            if not is_service_link(PREFIX + name.upper(), str(value))
-        }
+def _from_environment() -> dict[str, str]:
+    """Return the environment without what Kubernetes sets: ``DISPATCHER_METRICS_PORT`` may come from a Service."""
+    return _named({name: value for name, value in os.environ.items() if not is_service_link(name.upper(), value)})
 
 
-class _NamedFiles(PydanticBaseSettingsSource):
-    """``DISPATCHER_CLIENT_SECRET_FILE=/run/secrets/x`` reads the setting from that file, as container secrets want."""
+def _from_files() -> dict[str, str]:
+    """Read what ``DISPATCHER_CLIENT_SECRET_FILE=/run/secrets/x`` names, as container secrets want.
 
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+    :raises SettingsError: a file cannot be read, or is no text.
+    """
+    found = {}
+    for name in Settings.model_fields:
+        variable = f"{PREFIX}{name.upper()}_FILE"
+        path = os.environ.get(variable)
         if path is None:
-            return None, field_name, False
+            continue
         try:
-            return Path(path).read_text(encoding="utf-8-sig").strip(), field_name, False
+            found[name] = Path(path).read_text(encoding="utf-8-sig").strip()
         except OSError as error:
-            raise SettingsError(f"{PREFIX}{field_name.upper()}_FILE: cannot read {path}: {error.strerror}") from None
+            raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise SettingsError(f"{PREFIX}{field_name.upper()}_FILE: {path} is not text in UTF-8") from None
-
-    def __call__(self) -> dict[str, Any]:
-        return _given(self)
+            raise SettingsError(f"{variable}: {path} is not text in UTF-8") from None
+    return found
 
 
-class _DotEnv(PydanticBaseSettingsSource):
-    """The lines of ``.env`` in the working folder."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return self._values.get(PREFIX + field_name.upper()), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        self._values = {name.upper(): value for name, value in _dotenv().items()}
-        return _given(self)
+def _from_dotenv() -> dict[str, str]:
+    return _named(_dotenv())
 
 
-class _Embedded(PydanticBaseSettingsSource):
-    """What a running ``dispatcher up`` wrote, so that the next terminal needs no settings at all."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return self._values.get(PREFIX + field_name.upper()), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        try:
-            self._values = read_embedded(default_home())
-        except SettingsError:  # the field's default reports it, unless a home is given
-            self._values = {}
-        return _given(self)
+def _left_by_up() -> dict[str, str]:
+    """Return what a running ``dispatcher up`` wrote, so that the next terminal needs no settings at all."""
+    try:
+        return _named(read_embedded(default_home()))
+    except SettingsError:  # the field's default reports it, unless a home is given
+        return {}
 
 
-def _given(source: PydanticBaseSettingsSource) -> dict[str, Any]:
-    found = {name: source.get_field_value(field, name)[0] for name, field in source.settings_cls.model_fields.items()}
-    return {name: value for name, value in found.items() if value is not None}
+def _named(variables: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the settings among ``variables``, by their field; names are read in either case, as is usual."""
+    values = {name.upper(): value for name, value in variables.items() if value is not None}
+    return {name: values[PREFIX + name.upper()] for name in Settings.model_fields if PREFIX + name.upper() in values}
 
 
 def read_embedded(home: Path) -> dict[str, str]:

@@ -45,7 +45,7 @@ def first(dispatcher, number):
 with Dispatcher.from_env() as dispatcher, ThreadPoolExecutor(16) as pool:
     assert len(set(pool.map(lambda number: first(dispatcher, number), range(16)))) == 16
 """
-UNAVOIDABLE = "import sqlalchemy.dialects.sqlite, pydantic_settings, redis, phonenumbers"
+UNAVOIDABLE = "import sqlalchemy.dialects.sqlite, pydantic, redis, phonenumbers"
 """The libraries of an enqueue: their cost alone shows how fast this machine is at the moment."""
 
 OTHERS_WORK = (
@@ -80,7 +80,7 @@ UNWANTED = {
     ),
     "--version": (
         *OTHERS_WORK,
-        *("phonenumbers", "pydantic_settings", "redis", "sqlalchemy", "dispatcher.cli.sms", "dispatcher.ledger"),
+        *("phonenumbers", "pydantic", "redis", "sqlalchemy", "dispatcher.cli.sms", "dispatcher.ledger"),
     ),
 }
 

@@ -128,7 +128,7 @@ def test_what_kombu_needs_is_known_before_the_start(
     [
         (["worker"], "orjson", "dispatcher worker", "orjson"),
         (["clock"], "redis", "dispatcher clock", "redis"),
-        (["status"], "pydantic_settings", "dispatcher status", "pydantic-settings"),
+        (["status"], "pydantic", "dispatcher status", "pydantic"),
         (["sms", "+61491570006", "hello"], "sqlalchemy", "dispatcher sms", "sqlalchemy"),
         (["migrate"], "alembic", "dispatcher migrate", "alembic"),
         (["--help"], "rich", "dispatcher", "rich"),
