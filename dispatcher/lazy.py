@@ -21,7 +21,10 @@ def exports(package: str, names: Mapping[str, Sequence[str]]) -> Callable[[str],
     def export(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{homes[name]}"), name)
+        try:
+            value = getattr(import_module(f"{package}.{homes[name]}"), name)
+        except AttributeError as error:  # else `from package import name` would hide where it was raised
+            raise ImportError(f"{package}.{name}: {error}") from error
         setattr(sys.modules[package], name, value)  # the next use finds it without a call
         return value
 

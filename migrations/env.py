@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from dispatcher.ledger.engine import make_engine, transaction
-from dispatcher.ledger.tables import PREFIX, VERSION_TABLE, Base
+from dispatcher.ledger.tables import METADATA, PREFIX, VERSION_TABLE
 from dispatcher.settings import load_settings
 
 
@@ -14,7 +14,7 @@ def run(connection: Connection) -> None:
     """Run the revisions that were asked for on one connection."""
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=METADATA,
         version_table=VERSION_TABLE,
         render_as_batch=connection.dialect.name == "sqlite",
         # The tables may live in an application's own database: only ours are our business.

@@ -17,7 +17,7 @@ from dispatcher.domain.window import SendWindow, parse_window
 from dispatcher.ledger.campaigns import resumed
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.reopening import hold, reopen
-from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, LANES, MESSAGES
 from dispatcher.ports import Advance
 
 SWEPT_AT_ONCE = 5000
@@ -80,35 +80,35 @@ def _window(text: str) -> SendWindow:
 
 def _look(connection: Connection, now: datetime) -> _Wanted:
     def ids(*conditions: ColumnElement[bool]) -> Sequence[UUID]:
-        return connection.execute(select(CampaignRow.id).where(*conditions)).scalars().all()
+        return connection.execute(select(CAMPAIGNS.c.id).where(*conditions)).scalars().all()
 
     lapsed = (
-        select(LaneRow.campaign_id, LaneRow.lane, LaneRow.zones, CampaignRow.send_window)
-        .join(CampaignRow, CampaignRow.id == LaneRow.campaign_id)
+        select(LANES.c.campaign_id, LANES.c.lane, LANES.c.zones, CAMPAIGNS.c.send_window)
+        .join(CAMPAIGNS, CAMPAIGNS.c.id == LANES.c.campaign_id)
         .where(
-            CampaignRow.state.in_([state.value for state in CampaignState if not state.over]),
-            LaneRow.closes_at <= now,
+            CAMPAIGNS.c.state.in_([state.value for state in CampaignState if not state.over]),
+            LANES.c.closes_at <= now,
         )
     )
     return _Wanted(
-        start=ids(_is(CampaignState.SCHEDULED), CampaignRow.starts_at <= now),
-        resume=ids(_is(CampaignState.PAUSED), CampaignRow.paused_until <= now),
+        start=ids(_is(CampaignState.SCHEDULED), CAMPAIGNS.c.starts_at <= now),
+        resume=ids(_is(CampaignState.PAUSED), CAMPAIGNS.c.paused_until <= now),
         finish=ids(_is(CampaignState.RUNNING), ~_left(State.QUEUED), ~_left(State.SENDING)),
-        reopen=ids(_is(CampaignState.FINISHED), CampaignRow.finished_at > now - JUST_FINISHED, _left(State.QUEUED)),
-        sweep=ids(_is(CampaignState.CANCELLED), CampaignRow.swept_at.is_(None)),
+        reopen=ids(_is(CampaignState.FINISHED), CAMPAIGNS.c.finished_at > now - JUST_FINISHED, _left(State.QUEUED)),
+        sweep=ids(_is(CampaignState.CANCELLED), CAMPAIGNS.c.swept_at.is_(None)),
         lanes=connection.execute(lapsed).all(),
     )
 
 
 def _is(state: CampaignState) -> ColumnElement[bool]:
-    return CampaignRow.state == state.value
+    return CAMPAIGNS.c.state == state.value
 
 
 def _left(state: State) -> ColumnElement[bool]:
     """Build the condition "the campaign has messages in this state"; each way has its partial index."""
-    of_it = and_(MessageRow.campaign_id == CampaignRow.id, MessageRow.state == state.value)
+    of_it = and_(MESSAGES.c.campaign_id == CAMPAIGNS.c.id, MESSAGES.c.state == state.value)
     if state is State.QUEUED:
-        of_it = and_(of_it, MessageRow.channel == CampaignRow.channel, MessageRow.priority == Priority.BULK.value)
+        of_it = and_(of_it, MESSAGES.c.channel == CAMPAIGNS.c.channel, MESSAGES.c.priority == Priority.BULK.value)
     return exists().where(of_it)
 
 
@@ -116,13 +116,13 @@ def _start(connection: Connection, campaigns: Sequence[UUID], now: datetime) -> 
     return _change(
         connection,
         campaigns,
-        and_(_is(CampaignState.SCHEDULED), CampaignRow.starts_at <= now),
+        and_(_is(CampaignState.SCHEDULED), CAMPAIGNS.c.starts_at <= now),
         {"state": CampaignState.RUNNING.value, "started_at": now},
     )
 
 
 def _resume(connection: Connection, campaigns: Sequence[UUID], now: datetime) -> tuple[str, ...]:
-    ended = and_(_is(CampaignState.PAUSED), CampaignRow.paused_until <= now)
+    ended = and_(_is(CampaignState.PAUSED), CAMPAIGNS.c.paused_until <= now)
     return _change(connection, campaigns, ended, resumed(now))
 
 
@@ -136,9 +136,7 @@ def _change(
 ) -> tuple[str, ...]:
     if not campaigns:
         return ()
-    changed = (
-        update(CampaignRow).where(CampaignRow.id.in_(campaigns), still).values(changes).returning(CampaignRow.name)
-    )
+    changed = update(CAMPAIGNS).where(CAMPAIGNS.c.id.in_(campaigns), still).values(changes).returning(CAMPAIGNS.c.name)
     return tuple(connection.execute(changed).scalars())
 
 
@@ -147,24 +145,24 @@ def _sweep(connection: Connection, campaigns: Sequence[UUID], now: datetime) -> 
     swept = 0
     for campaign in campaigns:
         queued = (
-            select(MessageRow.id)
+            select(MESSAGES.c.id)
             .where(
-                MessageRow.state == State.QUEUED.value,
-                MessageRow.channel.in_([channel.value for channel in Channel]),
-                MessageRow.priority == Priority.BULK.value,
-                MessageRow.campaign_id == campaign,
+                MESSAGES.c.state == State.QUEUED.value,
+                MESSAGES.c.channel.in_([channel.value for channel in Channel]),
+                MESSAGES.c.priority == Priority.BULK.value,
+                MESSAGES.c.campaign_id == campaign,
             )
             .limit(SWEPT_AT_ONCE)
             .with_for_update(skip_locked=True)
         )
         called_off = (
-            update(MessageRow)
-            .where(MessageRow.id.in_(queued), MessageRow.state == State.QUEUED.value)
+            update(MESSAGES)
+            .where(MESSAGES.c.id.in_(queued), MESSAGES.c.state == State.QUEUED.value)
             .values(state=State.CANCELLED.value, updated_at=now, last_error="its campaign was cancelled")
         )
         swept += connection.execute(called_off).rowcount
-        over = and_(CampaignRow.id == campaign, ~_left(State.QUEUED), ~_left(State.SENDING))
-        connection.execute(update(CampaignRow).where(over).values(swept_at=now))
+        over = and_(CAMPAIGNS.c.id == campaign, ~_left(State.QUEUED), ~_left(State.SENDING))
+        connection.execute(update(CAMPAIGNS).where(over).values(swept_at=now))
     return swept
 
 
@@ -172,7 +170,7 @@ def _open_windows(connection: Connection, lanes: Sequence[Any], now: datetime) -
     """Write down when lapsed windows open next. What two clocks write is the same."""
     for lane in lanes:
         connection.execute(
-            update(LaneRow)
-            .where(LaneRow.campaign_id == lane.campaign_id, LaneRow.lane == lane.lane, LaneRow.closes_at <= now)
+            update(LANES)
+            .where(LANES.c.campaign_id == lane.campaign_id, LANES.c.lane == lane.lane, LANES.c.closes_at <= now)
             .values(next_interval(lane.send_window, lane.zones, now))
         )

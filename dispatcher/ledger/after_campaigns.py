@@ -18,7 +18,7 @@ from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import given_up, guarded
 from dispatcher.ledger.operations import By, audit, audit_each, queued_again
 from dispatcher.ledger.reopening import hold, reopen
-from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.tables import MESSAGES
 
 _AT_ONCE = 2000
 
@@ -49,9 +49,9 @@ class Delivery:
 
 def failures(connection: Connection, campaign: UUID, *, limit: int) -> list[FailureGroup]:
     """Group what failed or is in doubt by its reason, told alike for all that have it."""
-    of_it = MessageRow.campaign_id == campaign
-    unclear = MessageRow.state.in_([State.IN_DOUBT.value, State.UNDELIVERED.value])
-    by = (MessageRow.state, MessageRow.last_outcome, MessageRow.last_status, MessageRow.failure)
+    of_it = MESSAGES.c.campaign_id == campaign
+    unclear = MESSAGES.c.state.in_([State.IN_DOUBT.value, State.UNDELIVERED.value])
+    by = (MESSAGES.c.state, MESSAGES.c.last_outcome, MESSAGES.c.last_status, MESSAGES.c.failure)
     found = [
         FailureGroup(
             state=State(row.state),
@@ -67,7 +67,7 @@ def failures(connection: Connection, campaign: UUID, *, limit: int) -> list[Fail
 
 def retryable(connection: Connection, campaign: UUID) -> int:
     """Count what a retry would queue again."""
-    return connection.execute(select(func.count()).select_from(MessageRow).where(_failed(campaign))).scalar_one()
+    return connection.execute(select(func.count()).select_from(MESSAGES).where(_failed(campaign))).scalar_one()
 
 
 def retry_failed(engine: Engine, campaign: Campaign, by: By, *, budget: int, life: timedelta) -> int:
@@ -82,13 +82,13 @@ def retry_failed(engine: Engine, campaign: Campaign, by: By, *, budget: int, lif
     while True:
         with transaction(engine) as connection:
             _hold(connection, campaign)
-            failed = select(MessageRow.id).where(_failed(campaign.id), MessageRow.updated_at <= by.now).limit(_AT_ONCE)
+            failed = select(MESSAGES.c.id).where(_failed(campaign.id), MESSAGES.c.updated_at <= by.now).limit(_AT_ONCE)
             again = (
-                update(MessageRow)
-                .where(MessageRow.id.in_(failed), _failed(campaign.id))
+                update(MESSAGES)
+                .where(MESSAGES.c.id.in_(failed), _failed(campaign.id))
                 .values(queued_again(by.now, budget=budget, life=life, trigger=Trigger.REPLAY))
             )
-            changed = connection.execute(again.returning(MessageRow.id)).scalars().all()
+            changed = connection.execute(again.returning(MESSAGES.c.id)).scalars().all()
             page = len(changed)
             if page:
                 reopen(connection, [campaign.id])
@@ -102,14 +102,14 @@ def retry_failed(engine: Engine, campaign: Campaign, by: By, *, budget: int, lif
 def deliveries(engine: Engine, campaign: UUID) -> Iterator[Delivery]:
     """Yield every recipient of a campaign by number, some thousand rows at a time; those redacted stand at the end."""
     columns = (
-        *(MessageRow.id, MessageRow.recipient, MessageRow.state, MessageRow.last_error, MessageRow.attempts_made),
-        *(MessageRow.doubtful_sends, MessageRow.accepted_at, MessageRow.provider_id, MessageRow.redacted_at),
+        *(MESSAGES.c.id, MESSAGES.c.recipient, MESSAGES.c.state, MESSAGES.c.last_error, MESSAGES.c.attempts_made),
+        *(MESSAGES.c.doubtful_sends, MESSAGES.c.accepted_at, MESSAGES.c.provider_id, MESSAGES.c.redacted_at),
     )
     last = ""
     while True:
-        page = select(*columns).where(MessageRow.campaign_id == campaign, MessageRow.recipient > last)
+        page = select(*columns).where(MESSAGES.c.campaign_id == campaign, MESSAGES.c.recipient > last)
         with reading(engine) as connection:
-            rows = connection.execute(page.order_by(MessageRow.recipient).limit(_AT_ONCE)).all()
+            rows = connection.execute(page.order_by(MESSAGES.c.recipient).limit(_AT_ONCE)).all()
         for row in rows:
             yield Delivery(
                 id=row.id,
@@ -129,9 +129,9 @@ def deliveries(engine: Engine, campaign: UUID) -> Iterator[Delivery]:
 def _failed(campaign: UUID) -> ColumnElement[bool]:
     """Build the condition "failed for certain, and can be sent": a gift with its guard may have been carried out."""
     return and_(
-        MessageRow.campaign_id == campaign,
+        MESSAGES.c.campaign_id == campaign,
         given_up(),
-        MessageRow.redacted_at.is_(None),
+        MESSAGES.c.redacted_at.is_(None),
         ~guarded(),
     )
 

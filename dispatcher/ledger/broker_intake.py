@@ -13,7 +13,7 @@ from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.message import NewMessage
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.enqueue import Enqueued, enqueue
-from dispatcher.ledger.tables import EnqueuedIdRow
+from dispatcher.ledger.tables import ENQUEUED_IDS
 from dispatcher.ledger.upsert import insert_into
 
 LOCK_TIMEOUT = timedelta(seconds=1)
@@ -34,10 +34,10 @@ class BrokerIntake:
         :raises IdempotencyConflict: its key or its id belongs to other content.
         """
         with self._briefly() as connection:
-            remember = insert_into(connection, EnqueuedIdRow).on_conflict_do_nothing()
+            remember = insert_into(connection, ENQUEUED_IDS).on_conflict_do_nothing()
             is_new = connection.execute(
                 remember.values(message_id=message.id, remembered_until=remember_until).returning(
-                    EnqueuedIdRow.message_id
+                    ENQUEUED_IDS.c.message_id
                 )
             ).first()
             (enqueued,) = enqueue(connection, [message], source="broker", dialect=connection.dialect.name)
@@ -53,7 +53,7 @@ class BrokerIntake:
     def forget(self, *, now: datetime) -> int:
         """Delete the ids whose texts have expired long ago, and return how many."""
         with self._briefly() as connection:
-            return connection.execute(delete(EnqueuedIdRow).where(EnqueuedIdRow.remembered_until < now)).rowcount
+            return connection.execute(delete(ENQUEUED_IDS).where(ENQUEUED_IDS.c.remembered_until < now)).rowcount
 
     @contextmanager
     def _briefly(self) -> Iterator[Connection]:

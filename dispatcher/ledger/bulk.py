@@ -25,7 +25,7 @@ from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.failures import given_up, given_up_of, guarded
 from dispatcher.ledger.operations import By, audit, audit_each, queued_again
 from dispatcher.ledger.reopening import cancelled, hold, reopen
-from dispatcher.ledger.tables import MessageRow, OperationRow
+from dispatcher.ledger.tables import MESSAGES, OPERATIONS
 
 STEP = 500
 CANARY_FAILS_ABOVE = 0.2
@@ -73,7 +73,7 @@ def begin(
     }
     frozen = {"query": query, "frozen_at": by.now.isoformat(), "ids": [str(each) for each in ids]}
     connection.execute(
-        insert(OperationRow).values(
+        insert(OPERATIONS).values(
             id=id_,
             kind=kind.value,
             filter=frozen,
@@ -94,7 +94,7 @@ def find(connection: Connection, id_: UUID) -> Operation:
 
     :raises OperationNotFound: there is none.
     """
-    row = connection.execute(select(OperationRow.__table__).where(OperationRow.id == id_)).one_or_none()
+    row = connection.execute(select(OPERATIONS).where(OPERATIONS.c.id == id_)).one_or_none()
     if row is None:
         raise OperationNotFound(id_)
     return _operation(row)
@@ -102,14 +102,14 @@ def find(connection: Connection, id_: UUID) -> Operation:
 
 def listed(connection: Connection, *, limit: int) -> list[Operation]:
     """Return operations, newest first."""
-    rows = connection.execute(select(OperationRow.__table__).order_by(OperationRow.id.desc()).limit(limit))
+    rows = connection.execute(select(OPERATIONS).order_by(OPERATIONS.c.id.desc()).limit(limit))
     return [_operation(row) for row in rows]
 
 
 def running(engine: Engine) -> list[UUID]:
     """Return the operations that have something to do."""
     with reading(engine) as connection:
-        found = select(OperationRow.id).where(OperationRow.state == Stage.RUNNING.value).order_by(OperationRow.id)
+        found = select(OPERATIONS.c.id).where(OPERATIONS.c.state == Stage.RUNNING.value).order_by(OPERATIONS.c.id)
         return list(connection.execute(found).scalars())
 
 
@@ -123,10 +123,10 @@ def change(connection: Connection, id_: UUID, by: By, *, to: Stage, sources: tup
     if to.over:
         changes["finished_at"] = by.now
     changed = connection.execute(
-        update(OperationRow)
-        .where(OperationRow.id == id_, OperationRow.state.in_([source.value for source in sources]))
+        update(OPERATIONS)
+        .where(OPERATIONS.c.id == id_, OPERATIONS.c.state.in_([source.value for source in sources]))
         .values(changes)
-        .returning(OperationRow.id)
+        .returning(OPERATIONS.c.id)
     ).scalar()
     if changed is None:
         raise OperationRefused(id_, find(connection, id_).state.value, to.value)
@@ -136,9 +136,9 @@ def change(connection: Connection, id_: UUID, by: By, *, to: Stage, sources: tup
 def outcomes(connection: Connection, id_: UUID) -> dict[State, int]:
     """Count what became of the messages that an operation queued again."""
     rows = connection.execute(
-        select(MessageRow.state, func.count().label("messages"))
-        .where(MessageRow.operation_id == id_)
-        .group_by(MessageRow.state)
+        select(MESSAGES.c.state, func.count().label("messages"))
+        .where(MESSAGES.c.operation_id == id_)
+        .group_by(MESSAGES.c.state)
     )
     return {State(row.state): row.messages for row in rows}
 
@@ -147,8 +147,8 @@ def step(engine: Engine, id_: UUID, *, now: datetime) -> int:
     """Change the next messages of an operation, if it may go on, and return how many."""
     with transaction(engine) as connection:
         row = connection.execute(
-            select(OperationRow.__table__)
-            .where(OperationRow.id == id_, OperationRow.state == Stage.RUNNING.value)
+            select(OPERATIONS)
+            .where(OPERATIONS.c.id == id_, OPERATIONS.c.state == Stage.RUNNING.value)
             .with_for_update(skip_locked=True)
         ).one_or_none()
         if row is None:
@@ -168,9 +168,9 @@ def step(engine: Engine, id_: UUID, *, now: datetime) -> int:
 def _change(connection: Connection, operation: Operation, count: int, *, canary: bool, now: datetime) -> int:
     chosen = frozen_conditions(operation, connection.dialect.name)
     if operation.cursor is not None:
-        chosen.append(MessageRow.id > operation.cursor)
+        chosen.append(MESSAGES.c.id > operation.cursor)
     found = connection.execute(
-        select(MessageRow.id, MessageRow.campaign_id).where(*chosen).order_by(MessageRow.id).limit(count)
+        select(MESSAGES.c.id, MESSAGES.c.campaign_id).where(*chosen).order_by(MESSAGES.c.id).limit(count)
     ).all()
     ids = [row.id for row in found]
     campaigns = {row.campaign_id for row in found if row.campaign_id is not None}
@@ -184,15 +184,15 @@ def _change(connection: Connection, operation: Operation, count: int, *, canary:
         audit_each(connection, by, operation.kind.value, changed, operation=str(operation.id))
     over = len(ids) < count
     values: dict[str, Any] = {
-        "cursor": str(ids[-1]) if ids else OperationRow.cursor,
-        "done": OperationRow.done + len(changed),
-        "skipped": OperationRow.skipped + len(ids) - len(changed),
+        "cursor": str(ids[-1]) if ids else OPERATIONS.c.cursor,
+        "done": OPERATIONS.c.done + len(changed),
+        "skipped": OPERATIONS.c.skipped + len(ids) - len(changed),
     }
     if canary and changed and not over:
         values["canary"] = [str(each) for each in changed]
     if over:
         values |= {"state": Stage.DONE.value, "finished_at": now}
-    connection.execute(update(OperationRow).where(OperationRow.id == operation.id).values(values))
+    connection.execute(update(OPERATIONS).where(OPERATIONS.c.id == operation.id).values(values))
     return len(changed)
 
 
@@ -201,13 +201,13 @@ def frozen_conditions(operation: Operation, dialect: str) -> list[ColumnElement[
     query = parse_query(operation.query, now=operation.frozen_at)
     chosen = [
         *given_up_of(query, dialect),
-        MessageRow.updated_at <= operation.frozen_at,
+        MESSAGES.c.updated_at <= operation.frozen_at,
         ~guarded(),
     ]
     if operation.ids:
-        chosen.append(MessageRow.id.in_([UUID(each) for each in operation.ids]))
+        chosen.append(MESSAGES.c.id.in_([UUID(each) for each in operation.ids]))
     if operation.kind is Deed.REPLAY:
-        chosen += [~cancelled(), MessageRow.redacted_at.is_(None)]
+        chosen += [~cancelled(), MESSAGES.c.redacted_at.is_(None)]
     return chosen
 
 
@@ -217,28 +217,28 @@ def _apply(connection: Connection, operation: Operation, ids: list[UUID], now: d
         changes |= queued_again(now, budget=operation.budget, life=operation.life, trigger=Trigger.REPLAY)
     else:
         changes |= {"discarded_at": now}
-    still = [MessageRow.id.in_(ids), given_up(), ~guarded()]
+    still = [MESSAGES.c.id.in_(ids), given_up(), ~guarded()]
     if operation.kind is Deed.REPLAY:
-        still += [MessageRow.redacted_at.is_(None), ~cancelled()]  # by now; it was so when they were chosen
-    changed = update(MessageRow).where(*still).values(changes)
-    return list(connection.execute(changed.returning(MessageRow.id)).scalars())
+        still += [MESSAGES.c.redacted_at.is_(None), ~cancelled()]  # by now; it was so when they were chosen
+    changed = update(MESSAGES).where(*still).values(changes)
+    return list(connection.execute(changed.returning(MESSAGES.c.id)).scalars())
 
 
 def _canary_passed(connection: Connection, operation: Operation, now: datetime) -> bool:
     """Say whether what went first has come to something; too many that failed again stop the operation."""
     ids = [UUID(each) for each in operation.canary or ()]
-    rows = connection.execute(select(MessageRow.state).where(MessageRow.id.in_(ids))).scalars().all()
+    rows = connection.execute(select(MESSAGES.c.state).where(MESSAGES.c.id.in_(ids))).scalars().all()
     states = [State(each) for each in rows]
     failed = sum(state in (State.DEAD, State.EXPIRED, State.IN_DOUBT) for state in states)
     if failed > CANARY_FAILS_ABOVE * len(ids):
         note = f"stopped by its canary: {failed} of the first {len(ids)} failed again"
         stopped = {"state": Stage.STOPPED.value, "note": note, "finished_at": now}
-        connection.execute(update(OperationRow).where(OperationRow.id == operation.id).values(stopped))
+        connection.execute(update(OPERATIONS).where(OPERATIONS.c.id == operation.id).values(stopped))
         audit(connection, By(actor="dispatcher", reason=note, now=now), "stop operation", f"operation:{operation.id}")
         return False
     if any(not state.settled for state in states):
         return False
-    connection.execute(update(OperationRow).where(OperationRow.id == operation.id).values(canary=None))
+    connection.execute(update(OPERATIONS).where(OPERATIONS.c.id == operation.id).values(canary=None))
     return True
 
 

@@ -16,7 +16,7 @@ from dispatcher.domain.message import Channel
 from dispatcher.domain.state import CampaignState
 from dispatcher.ledger.counts import Counts, kept
 from dispatcher.ledger.operations import By, audit
-from dispatcher.ledger.tables import CampaignRow, LaneRow
+from dispatcher.ledger.tables import CAMPAIGNS, LANES
 from dispatcher.ledger.upsert import insert_into
 
 _PAUSABLE = (CampaignState.RUNNING, CampaignState.SCHEDULED)
@@ -112,7 +112,7 @@ def make(
         "created_by": by.actor,
         "created_at": by.now,
     }
-    insert = insert_into(connection, CampaignRow).on_conflict_do_nothing().values(values).returning(CampaignRow.id)
+    insert = insert_into(connection, CAMPAIGNS).on_conflict_do_nothing().values(values).returning(CAMPAIGNS.c.id)
     made = connection.execute(insert).scalar()
     found = find(connection, terms.name)
     if made is not None:
@@ -148,11 +148,11 @@ def find(connection: Connection, asked: UUID | str) -> Campaign:
         id_: UUID | None = asked if isinstance(asked, UUID) else UUID(asked)
     except ValueError:
         id_ = None
-    columns = select(*(getattr(CampaignRow, name) for name in _COLUMNS))
-    row = connection.execute(columns.where(CampaignRow.id == id_)).one_or_none() if id_ is not None else None
+    columns = select(*(CAMPAIGNS.c[name] for name in _COLUMNS))
+    row = connection.execute(columns.where(CAMPAIGNS.c.id == id_)).one_or_none() if id_ is not None else None
     if row is None and isinstance(asked, str):
-        alive_first = case((CampaignRow.state == CampaignState.CANCELLED.value, 1), else_=0)
-        by_name = columns.where(CampaignRow.name == asked).order_by(alive_first, CampaignRow.id.desc()).limit(1)
+        alive_first = case((CAMPAIGNS.c.state == CampaignState.CANCELLED.value, 1), else_=0)
+        by_name = columns.where(CAMPAIGNS.c.name == asked).order_by(alive_first, CAMPAIGNS.c.id.desc()).limit(1)
         row = connection.execute(by_name).one_or_none()
     if row is None:
         raise CampaignNotFound(repr(asked) if isinstance(asked, str) else asked)
@@ -161,18 +161,18 @@ def find(connection: Connection, asked: UUID | str) -> Campaign:
 
 def listed(connection: Connection, *, states: tuple[CampaignState, ...], limit: int) -> list[Campaign]:
     """Return campaigns, newest first; all states if none is named."""
-    statement = select(*(getattr(CampaignRow, name) for name in _COLUMNS)).order_by(CampaignRow.id.desc()).limit(limit)
+    statement = select(*(CAMPAIGNS.c[name] for name in _COLUMNS)).order_by(CAMPAIGNS.c.id.desc()).limit(limit)
     if states:
-        statement = statement.where(CampaignRow.state.in_([state.value for state in states]))
+        statement = statement.where(CAMPAIGNS.c.state.in_([state.value for state in states]))
     return [_campaign(row) for row in connection.execute(statement)]
 
 
 def discard(connection: Connection, campaign: UUID) -> None:
     """Forget a draft that has no message: its file held nobody who could get one."""
-    connection.execute(delete(LaneRow).where(LaneRow.campaign_id == campaign))
+    connection.execute(delete(LANES).where(LANES.c.campaign_id == campaign))
     connection.execute(
-        delete(CampaignRow).where(
-            CampaignRow.id == campaign, CampaignRow.state == CampaignState.DRAFT.value, CampaignRow.total == 0
+        delete(CAMPAIGNS).where(
+            CAMPAIGNS.c.id == campaign, CAMPAIGNS.c.state == CampaignState.DRAFT.value, CAMPAIGNS.c.total == 0
         )
     )
 
@@ -226,10 +226,10 @@ def resume(connection: Connection, campaign: Campaign, by: By) -> None:
 
 def resumed(now: datetime) -> dict[str, Any]:
     """Return what changes when a pause ends."""
-    waits = (CampaignRow.started_at.is_(None)) & (CampaignRow.starts_at > now)
+    waits = (CAMPAIGNS.c.started_at.is_(None)) & (CAMPAIGNS.c.starts_at > now)
     return {
         "state": case((waits, CampaignState.SCHEDULED.value), else_=CampaignState.RUNNING.value),
-        "started_at": case((waits, None), else_=func.coalesce(CampaignRow.started_at, now)),
+        "started_at": case((waits, None), else_=func.coalesce(CAMPAIGNS.c.started_at, now)),
         "paused_at": None,
         "paused_until": None,
         "paused_by": None,
@@ -249,7 +249,7 @@ def cancel(connection: Connection, campaign: Campaign, by: By) -> None:
 
 def lanes(connection: Connection, campaign: UUID) -> dict[str, int]:
     """Return the campaign's lanes by their zones."""
-    rows = connection.execute(select(LaneRow.zones, LaneRow.lane).where(LaneRow.campaign_id == campaign))
+    rows = connection.execute(select(LANES.c.zones, LANES.c.lane).where(LANES.c.campaign_id == campaign))
     return {row.zones: row.lane for row in rows}
 
 
@@ -263,10 +263,10 @@ def _move(
     allowed: str,
 ) -> None:
     moved = connection.execute(
-        update(CampaignRow)
-        .where(CampaignRow.id == campaign.id, CampaignRow.state.in_([source.value for source in sources]))
+        update(CAMPAIGNS)
+        .where(CAMPAIGNS.c.id == campaign.id, CAMPAIGNS.c.state.in_([source.value for source in sources]))
         .values(changes)
-        .returning(CampaignRow.id)
+        .returning(CAMPAIGNS.c.id)
     ).scalar()
     if moved is None:
         raise CampaignRefused(campaign.name, find(connection, campaign.id).state.value, asked, allowed=allowed)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -44,7 +45,7 @@ from dispatcher.domain.state import State
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.enqueue import gift_from_json
 from dispatcher.ledger.lanes import NOBODY, OF_NONE, Allowance, Runner, amounts_of, runners
-from dispatcher.ledger.tables import QUEUED, SENDING, ChannelRow, GiftGuardRow, MessageRow, SuppressionRow
+from dispatcher.ledger.tables import CHANNELS, GIFT_GUARDS, MESSAGES, QUEUED, SENDING, SUPPRESSIONS
 from dispatcher.logs import get_logger
 from dispatcher.ports import ClaimRequest, Taken
 
@@ -59,23 +60,23 @@ BUSY = timedelta(milliseconds=50)
 _TROUBLED = (OutcomeKind.UNAUTHORIZED.value, OutcomeKind.MISCONFIGURED.value)
 
 _CLAIMED = (
-    MessageRow.id,
-    MessageRow.channel,
-    MessageRow.priority,
-    MessageRow.recipient,
-    MessageRow.body,
-    MessageRow.gift,
-    MessageRow.campaign_id,
-    MessageRow.lease_token,
-    MessageRow.lease_expires_at,
-    MessageRow.attempts_made,
-    MessageRow.max_attempts,
-    MessageRow.calls_made,
-    MessageRow.doubtful_sends,
-    MessageRow.refused_generation,
-    MessageRow.trigger,
-    MessageRow.configuration_answers,
-    MessageRow.revision,
+    MESSAGES.c.id,
+    MESSAGES.c.channel,
+    MESSAGES.c.priority,
+    MESSAGES.c.recipient,
+    MESSAGES.c.body,
+    MESSAGES.c.gift,
+    MESSAGES.c.campaign_id,
+    MESSAGES.c.lease_token,
+    MESSAGES.c.lease_expires_at,
+    MESSAGES.c.attempts_made,
+    MESSAGES.c.max_attempts,
+    MESSAGES.c.calls_made,
+    MESSAGES.c.doubtful_sends,
+    MESSAGES.c.refused_generation,
+    MESSAGES.c.trigger,
+    MESSAGES.c.configuration_answers,
+    MESSAGES.c.revision,
 )
 
 
@@ -220,11 +221,11 @@ class _Lease:
     def _affordable(self, given: Mapping[str, object], allowance: Allowance) -> ReturningUpdate[tuple[object, ...]]:
         """Narrow what is due to what the budget allows, in its order."""
         due = _due(gift=True, of_campaign=True, untroubled=self._untroubled)
-        rows = self._connection.execute(due.add_columns(MessageRow.gift), given).all()
+        rows = self._connection.execute(due.add_columns(MESSAGES.c.gift), given).all()
         costing = [row for row in rows if not row.opted_out]
         within = {row.id for row in costing[: allowance.affordable(amounts_of(costing))]}
         within |= {row.id for row in rows if row.opted_out}
-        return _leases(due.where(MessageRow.id.in_(within)))
+        return _leases(due.where(MESSAGES.c.id.in_(within)))
 
     def _keep(self, rows: Sequence[Row[tuple[object, ...]]], allowance: Allowance | None) -> None:
         """Guard claimed gifts, each with what it costs whose budget."""
@@ -241,7 +242,7 @@ class _Lease:
                 }
                 for place, row in enumerate(rows)
             ]
-            self._connection.execute(insert(GiftGuardRow), guards)
+            self._connection.execute(insert(GIFT_GUARDS), guards)
         if allowance is not None:
             allowance.take(len(rows), amounts)
         self.rows.extend(rows)
@@ -253,42 +254,42 @@ class _Lease:
 def paused(channel: str | BindParameter[str], now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """Build the condition "this channel is paused now"."""
     return exists().where(
-        ChannelRow.channel == channel,
-        ChannelRow.paused_at.is_not(None),
-        or_(ChannelRow.paused_until.is_(None), ChannelRow.paused_until > now),
+        CHANNELS.c.channel == channel,
+        CHANNELS.c.paused_at.is_not(None),
+        or_(CHANNELS.c.paused_until.is_(None), CHANNELS.c.paused_until > now),
     )
 
 
 def _due(*, gift: bool, of_campaign: bool, untroubled: bool) -> Select[tuple[UUID, bool | None]]:
     """Select what may be claimed of one lane, the oldest first, and lock it."""
-    channel = bindparam("on_channel", type_=MessageRow.channel.type)
-    now = bindparam("moment", type_=MessageRow.due_at.type)
+    channel = bindparam("on_channel", type_=MESSAGES.c.channel.type)
+    now = bindparam("moment", type_=MESSAGES.c.due_at.type)
     opted_out = (
         select(literal(1))
-        .where(SuppressionRow.channel == MessageRow.channel, SuppressionRow.recipient == MessageRow.recipient)
+        .where(SUPPRESSIONS.c.channel == MESSAGES.c.channel, SUPPRESSIONS.c.recipient == MESSAGES.c.recipient)
         .limit(1)  # never hashed as a whole, however many opted out
         .scalar_subquery()
     )
-    campaign = bindparam("in_campaign", type_=MessageRow.campaign_id.type)
+    campaign = bindparam("in_campaign", type_=MESSAGES.c.campaign_id.type)
     due = (
-        select(MessageRow.id, opted_out.label("opted_out"))
+        select(MESSAGES.c.id, opted_out.label("opted_out"))
         .where(
-            MessageRow.state == QUEUED,
-            MessageRow.channel == channel,
-            MessageRow.priority == bindparam("with_priority", type_=MessageRow.priority.type),
-            MessageRow.campaign_id == campaign if of_campaign else MessageRow.campaign_id.is_(None),
-            MessageRow.lane == bindparam("in_lane", type_=MessageRow.lane.type),
-            MessageRow.due_at <= now,
-            MessageRow.expires_at > now,
+            MESSAGES.c.state == QUEUED,
+            MESSAGES.c.channel == channel,
+            MESSAGES.c.priority == bindparam("with_priority", type_=MESSAGES.c.priority.type),
+            MESSAGES.c.campaign_id == campaign if of_campaign else MESSAGES.c.campaign_id.is_(None),
+            MESSAGES.c.lane == bindparam("in_lane", type_=MESSAGES.c.lane.type),
+            MESSAGES.c.due_at <= now,
+            MESSAGES.c.expires_at > now,
             ~paused(channel, now),
         )
-        .order_by(MessageRow.campaign_id, MessageRow.due_at, MessageRow.id)  # see lanes._first
+        .order_by(MESSAGES.c.campaign_id, MESSAGES.c.due_at, MESSAGES.c.id)  # see lanes._first
         .limit(bindparam("want", type_=Integer()))
-        .with_for_update(of=MessageRow, skip_locked=True)
+        .with_for_update(of=MESSAGES, skip_locked=True)
     )
     if untroubled:
-        due = due.where(or_(MessageRow.last_outcome.is_(None), MessageRow.last_outcome.not_in(_TROUBLED)))
-    return due.where(~exists().where(GiftGuardRow.message_id == MessageRow.id)) if gift else due
+        due = due.where(or_(MESSAGES.c.last_outcome.is_(None), MESSAGES.c.last_outcome.not_in(_TROUBLED)))
+    return due.where(~exists().where(GIFT_GUARDS.c.message_id == MESSAGES.c.id)) if gift else due
 
 
 def _leases(due: Select[tuple[UUID, bool | None]]) -> ReturningUpdate[tuple[object, ...]]:
@@ -300,14 +301,14 @@ def _leases(due: Select[tuple[UUID, bool | None]]) -> ReturningUpdate[tuple[obje
     chosen = due.cte("due")
     free = chosen.c.opted_out.is_(None)
     return (
-        update(MessageRow)
-        .where(MessageRow.id == chosen.c.id)
+        update(MESSAGES)
+        .where(MESSAGES.c.id == chosen.c.id)
         .values(
             state=case((free, State.SENDING.value), else_=State.SUPPRESSED.value),
-            lease_token=case((free, bindparam("lease", type_=MessageRow.lease_token.type))),
-            lease_expires_at=case((free, bindparam("lease_ends", type_=MessageRow.lease_expires_at.type))),
-            last_error=case((free, MessageRow.last_error), else_=OPTED_OUT),
-            updated_at=bindparam("moment", type_=MessageRow.updated_at.type),
+            lease_token=case((free, bindparam("lease", type_=MESSAGES.c.lease_token.type))),
+            lease_expires_at=case((free, bindparam("lease_ends", type_=MESSAGES.c.lease_expires_at.type))),
+            last_error=case((free, MESSAGES.c.last_error), else_=OPTED_OUT),
+            updated_at=bindparam("moment", type_=MESSAGES.c.updated_at.type),
         )
         .returning(*_CLAIMED)
     )
@@ -323,8 +324,8 @@ def lost_leases(engine_connection: Connection, *, now: datetime, limit: int) -> 
     """Return messages whose lease ran out: their worker died, or was stopped for longer than the lease."""
     lost = (
         select(*_CLAIMED)
-        .where(and_(MessageRow.state == SENDING, MessageRow.lease_expires_at <= now))
-        .order_by(MessageRow.lease_expires_at)
+        .where(and_(MESSAGES.c.state == SENDING, MESSAGES.c.lease_expires_at <= now))
+        .order_by(MESSAGES.c.lease_expires_at)
         .limit(limit)
     )
     return [as_claimed(row) for row in engine_connection.execute(lost)]
@@ -333,18 +334,18 @@ def lost_leases(engine_connection: Connection, *, now: datetime, limit: int) -> 
 def renew(connection: Connection, messages: Sequence[Claimed], *, now: datetime, until: datetime) -> None:
     """Prolong leases that have not run out; one that has belongs to the sweep."""
     connection.execute(
-        update(MessageRow)
+        update(MESSAGES)
         .where(
-            MessageRow.id.in_([message.id for message in messages]),
-            MessageRow.lease_token.in_({message.lease for message in messages}),
-            MessageRow.state == SENDING,
-            MessageRow.lease_expires_at > now,
+            MESSAGES.c.id.in_([message.id for message in messages]),
+            MESSAGES.c.lease_token.in_({message.lease for message in messages}),
+            MESSAGES.c.state == SENDING,
+            MESSAGES.c.lease_expires_at > now,
         )
         .values(lease_expires_at=until)
     )
 
 
-def as_claimed(row: Row[tuple[object, ...]]) -> Claimed:
+def as_claimed(row: Row[*tuple[Any, ...]]) -> Claimed:
     """Read a leased row as a claimed message."""
     return Claimed(
         id=MessageId(row.id),

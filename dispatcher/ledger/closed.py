@@ -13,7 +13,7 @@ from dispatcher.domain.message import Priority
 from dispatcher.domain.state import CampaignState, State
 from dispatcher.domain.words import at
 from dispatcher.ledger.advance import next_interval
-from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, LANES, MESSAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,23 +37,23 @@ def closed(connection: Connection, *, now: datetime, campaigns: Collection[UUID]
     :param campaigns: only these.
     """
     queued = exists().where(
-        MessageRow.channel == CampaignRow.channel,
-        MessageRow.priority == Priority.BULK.value,
-        MessageRow.campaign_id == LaneRow.campaign_id,
-        MessageRow.lane == LaneRow.lane,
-        MessageRow.state == State.QUEUED.value,
+        MESSAGES.c.channel == CAMPAIGNS.c.channel,
+        MESSAGES.c.priority == Priority.BULK.value,
+        MESSAGES.c.campaign_id == LANES.c.campaign_id,
+        MESSAGES.c.lane == LANES.c.lane,
+        MESSAGES.c.state == State.QUEUED.value,
     )
     lanes = (
         select(
-            *(CampaignRow.id, CampaignRow.name, CampaignRow.send_window, CampaignRow.expires_at),
-            *(LaneRow.zones, LaneRow.opens_at, LaneRow.closes_at),
+            *(CAMPAIGNS.c.id, CAMPAIGNS.c.name, CAMPAIGNS.c.send_window, CAMPAIGNS.c.expires_at),
+            *(LANES.c.zones, LANES.c.opens_at, LANES.c.closes_at),
         )
-        .join(LaneRow, LaneRow.campaign_id == CampaignRow.id)
-        .where(CampaignRow.state == CampaignState.RUNNING.value, CampaignRow.send_window.is_not(None), queued)
-        .order_by(CampaignRow.id)
+        .join(LANES, LANES.c.campaign_id == CAMPAIGNS.c.id)
+        .where(CAMPAIGNS.c.state == CampaignState.RUNNING.value, CAMPAIGNS.c.send_window.is_not(None), queued)
+        .order_by(CAMPAIGNS.c.id)
     )
     if campaigns is not None:
-        lanes = lanes.where(CampaignRow.id.in_(campaigns))
+        lanes = lanes.where(CAMPAIGNS.c.id.in_(campaigns))
     names: dict[UUID, tuple[str, datetime | None]] = {}
     openings: dict[UUID, list[datetime]] = {}
     for row in connection.execute(lanes):

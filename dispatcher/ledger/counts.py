@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, o
 from dispatcher.domain.message import Priority
 from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.engine import reading, transaction
-from dispatcher.ledger.tables import TROUBLED, CampaignRow, LaneRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, LANES, MESSAGES, TROUBLED
 
 RECENT = timedelta(seconds=30)
 """The rate is measured over so long."""
@@ -47,14 +47,14 @@ class Counts:
 
 def counted(connection: Connection, campaign: UUID) -> dict[State, int]:
     """Count a campaign's messages by state, those included whose rows were removed: all in one statement."""
-    of_it = MessageRow.campaign_id == campaign
-    queued = of_it & (MessageRow.state == State.QUEUED.value) & (MessageRow.priority == Priority.BULK.value)
-    channel = select(CampaignRow.channel).where(CampaignRow.id == campaign).scalar_subquery()
+    of_it = MESSAGES.c.campaign_id == campaign
+    queued = of_it & (MESSAGES.c.state == State.QUEUED.value) & (MESSAGES.c.priority == Priority.BULK.value)
+    channel = select(CAMPAIGNS.c.channel).where(CAMPAIGNS.c.id == campaign).scalar_subquery()
     parts = (
-        select(literal("total"), CampaignRow.total).where(CampaignRow.id == campaign),
-        _number(State.QUEUED, queued & (MessageRow.channel == channel)),
-        _number(State.SENDING, of_it & (MessageRow.state == State.SENDING.value)),
-        *(_number(state, of_it & (MessageRow.state == state.value)) for state in TROUBLED),
+        select(literal("total"), CAMPAIGNS.c.total).where(CAMPAIGNS.c.id == campaign),
+        _number(State.QUEUED, queued & (MESSAGES.c.channel == channel)),
+        _number(State.SENDING, of_it & (MESSAGES.c.state == State.SENDING.value)),
+        *(_number(state, of_it & (MESSAGES.c.state == state.value)) for state in TROUBLED),
         *(_removed(state, campaign) for state in TROUBLED),
     )
     found: Counter[str] = Counter()
@@ -68,19 +68,19 @@ def counted(connection: Connection, campaign: UUID) -> dict[State, int]:
 def waiting_by_zones(connection: Connection, campaign: UUID) -> dict[str, int]:
     """Count what is queued in each lane, by the lane's zones."""
     rows = connection.execute(
-        select(LaneRow.zones, func.count().label("waiting"))
-        .join(CampaignRow, CampaignRow.id == LaneRow.campaign_id)
+        select(LANES.c.zones, func.count().label("waiting"))
+        .join(CAMPAIGNS, CAMPAIGNS.c.id == LANES.c.campaign_id)
         .join(
-            MessageRow,
+            MESSAGES,
             and_(
-                MessageRow.campaign_id == LaneRow.campaign_id,
-                MessageRow.lane == LaneRow.lane,
-                MessageRow.channel == CampaignRow.channel,
-                MessageRow.priority == Priority.BULK.value,
+                MESSAGES.c.campaign_id == LANES.c.campaign_id,
+                MESSAGES.c.lane == LANES.c.lane,
+                MESSAGES.c.channel == CAMPAIGNS.c.channel,
+                MESSAGES.c.priority == Priority.BULK.value,
             ),
         )
-        .where(LaneRow.campaign_id == campaign, MessageRow.state == State.QUEUED.value)
-        .group_by(LaneRow.zones)
+        .where(LANES.c.campaign_id == campaign, MESSAGES.c.state == State.QUEUED.value)
+        .group_by(LANES.c.zones)
     )
     return {row.zones: row.waiting for row in rows}
 
@@ -90,17 +90,17 @@ def recount(engine: Engine, *, now: datetime, patience: timedelta) -> None:
     ends = time.monotonic() + patience.total_seconds()
     with reading(engine) as connection:
         stale = connection.execute(
-            select(CampaignRow.id, CampaignRow.counts)
+            select(CAMPAIGNS.c.id, CAMPAIGNS.c.counts)
             .where(
-                or_(CampaignRow.counted_at.is_(None), CampaignRow.counted_at <= now - SOONEST),
+                or_(CAMPAIGNS.c.counted_at.is_(None), CAMPAIGNS.c.counted_at <= now - SOONEST),
                 or_(
-                    CampaignRow.state.not_in(_OVER),
-                    CampaignRow.counted_at.is_(None),
-                    CampaignRow.finished_at > now - SETTLED,
-                    CampaignRow.counted_at < now - EVERY,
+                    CAMPAIGNS.c.state.not_in(_OVER),
+                    CAMPAIGNS.c.counted_at.is_(None),
+                    CAMPAIGNS.c.finished_at > now - SETTLED,
+                    CAMPAIGNS.c.counted_at < now - EVERY,
                 ),
             )
-            .order_by(CampaignRow.counted_at.nulls_first())
+            .order_by(CAMPAIGNS.c.counted_at.nulls_first())
         ).all()
     for row in stale:
         if time.monotonic() >= ends:
@@ -121,8 +121,8 @@ def kept(counts: dict[str, Any] | None, at: datetime | None, *, now: datetime) -
 
 def recount_again(connection: Connection, message: UUID) -> None:
     """Have the campaign of a message counted once more, though it may be over."""
-    campaign = select(MessageRow.campaign_id).where(MessageRow.id == message).scalar_subquery()
-    connection.execute(update(CampaignRow).where(CampaignRow.id == campaign).values(counted_at=None))
+    campaign = select(MESSAGES.c.campaign_id).where(MESSAGES.c.id == message).scalar_subquery()
+    connection.execute(update(CAMPAIGNS).where(CAMPAIGNS.c.id == campaign).values(counted_at=None))
 
 
 def _write(engine: Engine, campaign: UUID, marks: list[list[Any]], now: datetime) -> None:
@@ -138,7 +138,7 @@ def _write(engine: Engine, campaign: UUID, marks: list[list[Any]], now: datetime
         "took_ms": took_ms,
     }
     with transaction(engine) as connection:
-        connection.execute(update(CampaignRow).where(CampaignRow.id == campaign).values(counts=counts, counted_at=now))
+        connection.execute(update(CAMPAIGNS).where(CAMPAIGNS.c.id == campaign).values(counts=counts, counted_at=now))
 
 
 def _rate(marks: Sequence[Sequence[Any]], now: datetime) -> float:
@@ -151,9 +151,9 @@ def _rate(marks: Sequence[Sequence[Any]], now: datetime) -> float:
 
 
 def _removed(state: State, campaign: UUID) -> Any:
-    removed = func.coalesce(CampaignRow.removed[state.value].as_integer(), 0)
-    return select(literal(state.value), removed).where(CampaignRow.id == campaign)
+    removed = func.coalesce(CAMPAIGNS.c.removed[state.value].as_integer(), 0)
+    return select(literal(state.value), removed).where(CAMPAIGNS.c.id == campaign)
 
 
 def _number(state: State, where: ColumnElement[bool]) -> Any:
-    return select(literal(state.value), func.count()).select_from(MessageRow).where(where)
+    return select(literal(state.value), func.count()).select_from(MESSAGES).where(where)

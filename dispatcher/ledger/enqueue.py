@@ -83,12 +83,12 @@ def gift_from_json(value: dict[str, str]) -> GiftContent:
 
 
 def _resolve(connection: Connection | Session, messages: Sequence[NewMessage], inserted: set[UUID]) -> list[Enqueued]:
-    from dispatcher.ledger.tables import MessageRow  # only duplicates need the ORM
+    from dispatcher.ledger.tables import MESSAGES  # only duplicates need the ORM
 
     keys = [m.idempotency_key for m in messages if m.id not in inserted and m.idempotency_key is not None]
     ids = [m.id for m in messages if m.id not in inserted]
-    columns = select(MessageRow.id, MessageRow.state, MessageRow.fingerprint, MessageRow.idempotency_key)
-    rows = connection.execute(columns.where(MessageRow.idempotency_key.in_(keys) | MessageRow.id.in_(ids))).all()
+    columns = select(MESSAGES.c.id, MESSAGES.c.state, MESSAGES.c.fingerprint, MESSAGES.c.idempotency_key)
+    rows = connection.execute(columns.where(MESSAGES.c.idempotency_key.in_(keys) | MESSAGES.c.id.in_(ids))).all()
     by_key = {row.idempotency_key: row for row in rows if row.idempotency_key is not None}
     by_id = {row.id: row for row in rows}
     receipts = []

@@ -17,7 +17,7 @@ from dispatcher.domain.query import Query
 from dispatcher.domain.state import State
 from dispatcher.ledger.reopening import cancelled
 from dispatcher.ledger.search import conditions, safety
-from dispatcher.ledger.tables import GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import GIFT_GUARDS, MESSAGES
 
 GIVEN_UP = (State.DEAD, State.EXPIRED)
 CAPPED_AT = 10_000
@@ -77,16 +77,16 @@ def groups(connection: Connection, query: Query, *, limit: int, among: Sequence[
 
     :param among: all that match, if they are known already.
     """
-    chosen = [MessageRow.id.in_(among), given_up()] if among is not None else _all_of(query, connection.dialect.name)
-    by = (MessageRow.channel, MessageRow.last_outcome, MessageRow.last_status, MessageRow.failure)
+    chosen = [MESSAGES.c.id.in_(among), given_up()] if among is not None else _all_of(query, connection.dialect.name)
+    by = (MESSAGES.c.channel, MESSAGES.c.last_outcome, MESSAGES.c.last_status, MESSAGES.c.failure)
     rows = connection.execute(
         select(
             *by,
             func.count().label("count"),
-            func.min(MessageRow.updated_at, type_=MessageRow.updated_at.type).label("first_at"),
-            func.max(MessageRow.updated_at, type_=MessageRow.updated_at.type).label("last_at"),
-            func.count(MessageRow.recipient.distinct()).label("recipients"),
-            func.count(MessageRow.campaign_id.distinct()).label("campaigns"),
+            func.min(MESSAGES.c.updated_at, type_=MESSAGES.c.updated_at.type).label("first_at"),
+            func.max(MESSAGES.c.updated_at, type_=MESSAGES.c.updated_at.type).label("last_at"),
+            func.count(MESSAGES.c.recipient.distinct()).label("recipients"),
+            func.count(MESSAGES.c.campaign_id.distinct()).label("campaigns"),
         )
         .where(*chosen)
         .group_by(*by)
@@ -111,31 +111,31 @@ def groups(connection: Connection, query: Query, *, limit: int, among: Sequence[
 
 def given_up() -> ColumnElement[bool]:
     """Build the condition "dead or expired, and nobody has put it away"."""
-    return and_(MessageRow.state.in_([state.value for state in GIVEN_UP]), MessageRow.discarded_at.is_(None))
+    return and_(MESSAGES.c.state.in_([state.value for state in GIVEN_UP]), MESSAGES.c.discarded_at.is_(None))
 
 
 def given_up_of(query: Query, dialect: str) -> list[ColumnElement[bool]]:
     """Return what must hold of the dead and expired messages that match and that nobody has put away."""
-    return [*conditions(query, dialect, within=GIVEN_UP), MessageRow.discarded_at.is_(None)]
+    return [*conditions(query, dialect, within=GIVEN_UP), MESSAGES.c.discarded_at.is_(None)]
 
 
 def _all_of(query: Query, dialect: str) -> list[ColumnElement[bool]]:
-    return [*conditions(query, dialect, within=GIVEN_UP, words_first=True), MessageRow.discarded_at.is_(None)]
+    return [*conditions(query, dialect, within=GIVEN_UP, words_first=True), MESSAGES.c.discarded_at.is_(None)]
 
 
 def guarded() -> ColumnElement[bool]:
     """Build the condition "a gift that may have been carried out"."""
-    return exists().where(GiftGuardRow.message_id == MessageRow.id)
+    return exists().where(GIFT_GUARDS.c.message_id == MESSAGES.c.id)
 
 
 def redacted() -> ColumnElement[bool]:
     """Build the condition "it has no content any more", told by its recipient, which the failures' index has."""
-    return func.substr(MessageRow.recipient, 1, 1) == PSEUDONYM
+    return func.substr(MESSAGES.c.recipient, 1, 1) == PSEUDONYM
 
 
 def counted(connection: Connection, where: Sequence[ColumnElement[bool]], *, cap: int = CAPPED_AT) -> int:
     """Count matches, up to one more than the cap."""
-    some = select(literal(1)).select_from(MessageRow).where(*where).limit(cap + 1).subquery()
+    some = select(literal(1)).select_from(MESSAGES).where(*where).limit(cap + 1).subquery()
     return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
@@ -146,13 +146,13 @@ def standing_counts(connection: Connection, *, cap: int) -> dict[tuple[Channel, 
         for priority in Priority:
             for state in (State.QUEUED, State.SENDING, State.IN_DOUBT, State.DEAD, State.EXPIRED):
                 where = [
-                    MessageRow.state == state.value,
-                    MessageRow.channel == channel.value,
-                    MessageRow.priority == priority.value,
+                    MESSAGES.c.state == state.value,
+                    MESSAGES.c.channel == channel.value,
+                    MESSAGES.c.priority == priority.value,
                 ]
                 if state not in (State.QUEUED, State.SENDING):
-                    where.append(MessageRow.discarded_at.is_(None))  # as the index has it
-                some = select(literal(1)).select_from(MessageRow).where(*where).limit(cap).subquery()
+                    where.append(MESSAGES.c.discarded_at.is_(None))  # as the index has it
+                some = select(literal(1)).select_from(MESSAGES).where(*where).limit(cap).subquery()
                 count = connection.execute(select(func.count()).select_from(some)).scalar_one()
                 if count:
                     found[channel, priority, state] = count
@@ -164,16 +164,16 @@ def foresee(connection: Connection, query: Query, ids: Sequence[UUID], *, replay
 
     :param ids: those that were selected; empty: all that match.
     """
-    named = [MessageRow.id.in_(ids)] if ids else []
+    named = [MESSAGES.c.id.in_(ids)] if ids else []
     kind, may_be_out, off = safety().label("safety"), guarded().label("guarded"), cancelled().label("called_off")
-    by = (MessageRow.channel, kind, may_be_out, off, redacted().label("redacted"))
+    by = (MESSAGES.c.channel, kind, may_be_out, off, redacted().label("redacted"))
     # Two passes: that for SMS reads the failures' index alone, that for gifts reads what each is worth as well.
-    currency = MessageRow.gift["currency"].as_string()
-    amount = MessageRow.gift["amount"].as_string()
+    currency = MESSAGES.c.gift["currency"].as_string()
+    amount = MESSAGES.c.gift["amount"].as_string()
     passes = (
-        select(*by, func.count().label("count")).where(MessageRow.channel == Channel.SMS.value).group_by(*by),
+        select(*by, func.count().label("count")).where(MESSAGES.c.channel == Channel.SMS.value).group_by(*by),
         select(*by, currency.label("currency"), amount.label("amount"), func.count().label("count"))
-        .where(MessageRow.channel == Channel.GIFT.value)
+        .where(MESSAGES.c.channel == Channel.GIFT.value)
         .group_by(*by, currency, amount),
     )
     counts: Counter[tuple[str, str]] = Counter()
@@ -204,7 +204,7 @@ def foresee(connection: Connection, query: Query, ids: Sequence[UUID], *, replay
 def _untouched(connection: Connection, query: Query, named: Sequence[ColumnElement[bool]]) -> dict[str, int]:
     """Count what matches and is not among the given-up: each reason from its own small index."""
     dialect = connection.dialect.name
-    put_away = [*conditions(query, dialect, within=GIVEN_UP), MessageRow.discarded_at.is_not(None)]
+    put_away = [*conditions(query, dialect, within=GIVEN_UP), MESSAGES.c.discarded_at.is_not(None)]
     reasons = {
         "in doubt: a person resolves each of them": conditions(query, dialect, within=[State.IN_DOUBT]),
         "put away before": put_away,

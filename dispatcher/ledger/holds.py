@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, select
 
 from dispatcher.domain.state import CampaignState
 from dispatcher.ledger.pauses import Pause, pauses
-from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, LANES, MESSAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +41,16 @@ def find_hold(connection: Connection, message_id: UUID, *, now: datetime) -> Hol
     """Return what holds a message back; both parts are None for one that is free to go."""
     row = connection.execute(
         select(
-            *(CampaignRow.name, CampaignRow.state, CampaignRow.starts_at, CampaignRow.paused_by),
-            *(CampaignRow.pause_reason, CampaignRow.paused_until, CampaignRow.send_window, CampaignRow.rate),
-            *(LaneRow.opens_at, LaneRow.closes_at),
+            *(CAMPAIGNS.c.name, CAMPAIGNS.c.state, CAMPAIGNS.c.starts_at, CAMPAIGNS.c.paused_by),
+            *(CAMPAIGNS.c.pause_reason, CAMPAIGNS.c.paused_until, CAMPAIGNS.c.send_window, CAMPAIGNS.c.rate),
+            *(LANES.c.opens_at, LANES.c.closes_at),
         )
-        .select_from(MessageRow)
-        .join(CampaignRow, CampaignRow.id == MessageRow.campaign_id)
-        .outerjoin(LaneRow, and_(LaneRow.campaign_id == CampaignRow.id, LaneRow.lane == MessageRow.lane))
-        .where(MessageRow.id == message_id)
+        .select_from(MESSAGES)
+        .join(CAMPAIGNS, CAMPAIGNS.c.id == MESSAGES.c.campaign_id)
+        .outerjoin(LANES, and_(LANES.c.campaign_id == CAMPAIGNS.c.id, LANES.c.lane == MESSAGES.c.lane))
+        .where(MESSAGES.c.id == message_id)
     ).one_or_none()
-    channel = connection.execute(select(MessageRow.channel).where(MessageRow.id == message_id)).scalar()
+    channel = connection.execute(select(MESSAGES.c.channel).where(MESSAGES.c.id == message_id)).scalar()
     pause = next((each for each in pauses(connection, now=now) if each.channel == channel), None)
     if row is None:
         return Hold(pause=pause, campaign=None)

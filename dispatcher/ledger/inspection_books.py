@@ -21,7 +21,7 @@ from dispatcher.ledger.failures import Forecast, Group
 from dispatcher.ledger.minutes import Minute, Total
 from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.search import conditions
-from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.tables import MESSAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class InspectionBooks:
         """
         where = self._where(query)
         if not discarded and query.states is not None:
-            where.append(MessageRow.discarded_at.is_(None))
+            where.append(MESSAGES.c.discarded_at.is_(None))
         with reading(self.engine) as connection:
             return queries.matching(connection, where, limit=limit, before=before)
 

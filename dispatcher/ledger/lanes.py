@@ -24,7 +24,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.orm import InstrumentedAttribute
 
 from dispatcher.domain.budget import Budget, in_units, parse_budget, to_minor
 from dispatcher.domain.message import Channel, Priority
@@ -32,7 +31,7 @@ from dispatcher.domain.rate import Rate, parse_rate
 from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.pauses import AUTOMATIC
-from dispatcher.ledger.tables import QUEUED, CampaignRow, GiftGuardRow, LaneRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, GIFT_GUARDS, LANES, MESSAGES, QUEUED
 
 _Columns = TypeVarTuple("_Columns")
 
@@ -83,45 +82,43 @@ def runners(connection: Connection, channel: str, now: datetime, *, after: UUID)
 @cache
 def _running() -> Select[tuple[Any, ...]]:
     """Select running campaigns with their open lanes in which something waits, from one on and then from the first."""
-    behind, some = bindparam("behind", type_=CampaignRow.id.type), bindparam("some", type_=Integer())
-    lane = func.coalesce(LaneRow.lane, 0).label("lane")
-    base = _open(select(CampaignRow.id, lane, CampaignRow.rate, CampaignRow.budget)).where(
+    behind, some = bindparam("behind", type_=CAMPAIGNS.c.id.type), bindparam("some", type_=Integer())
+    lane = func.coalesce(LANES.c.lane, 0).label("lane")
+    base = _open(select(CAMPAIGNS.c.id, lane, CAMPAIGNS.c.rate, CAMPAIGNS.c.budget)).where(
         _first(_of_lane(), literal(1)).is_not(None)
     )
-    base = base.order_by(CampaignRow.id, LaneRow.lane).limit(some)
-    onward = base.where(CampaignRow.id > behind).subquery()
-    around = base.where(CampaignRow.id <= behind).subquery()
+    base = base.order_by(CAMPAIGNS.c.id, LANES.c.lane).limit(some)
+    onward = base.where(CAMPAIGNS.c.id > behind).subquery()
+    around = base.where(CAMPAIGNS.c.id <= behind).subquery()
     return select(union_all(select(onward), select(around)).limit(some).subquery())
 
 
 def _open(of_campaigns: Select[*_Columns]) -> Select[*_Columns]:
     """Narrow to running campaigns and their lanes whose window is open."""
-    now = bindparam("moment", type_=LaneRow.opens_at.type)
-    return of_campaigns.outerjoin(LaneRow, LaneRow.campaign_id == CampaignRow.id).where(
-        CampaignRow.state == CampaignState.RUNNING.value,
-        CampaignRow.channel == bindparam("of_channel", type_=CampaignRow.channel.type),
-        or_(LaneRow.opens_at.is_(None), LaneRow.opens_at <= now),
-        or_(LaneRow.closes_at.is_(None), LaneRow.closes_at > now),
+    now = bindparam("moment", type_=LANES.c.opens_at.type)
+    return of_campaigns.outerjoin(LANES, LANES.c.campaign_id == CAMPAIGNS.c.id).where(
+        CAMPAIGNS.c.state == CampaignState.RUNNING.value,
+        CAMPAIGNS.c.channel == bindparam("of_channel", type_=CAMPAIGNS.c.channel.type),
+        or_(LANES.c.opens_at.is_(None), LANES.c.opens_at <= now),
+        or_(LANES.c.closes_at.is_(None), LANES.c.closes_at > now),
     )
 
 
-def _first(
-    of_place: Sequence[ColumnElement[bool]], what: ColumnElement[Any] | InstrumentedAttribute[Any]
-) -> ScalarSelect[Any]:
+def _first(of_place: Sequence[ColumnElement[bool]], what: ColumnElement[Any]) -> ScalarSelect[Any]:
     """Take something of the first message of a place that could go: one step into the index, however much waits."""
-    now = bindparam("moment", type_=LaneRow.opens_at.type)
+    now = bindparam("moment", type_=LANES.c.opens_at.type)
     return (
         select(what)
         .where(
-            MessageRow.state == QUEUED,
-            MessageRow.channel == bindparam("of_channel", type_=CampaignRow.channel.type),
+            MESSAGES.c.state == QUEUED,
+            MESSAGES.c.channel == bindparam("of_channel", type_=CAMPAIGNS.c.channel.type),
             *of_place,
-            MessageRow.due_at <= now,
-            MessageRow.expires_at > now,
+            MESSAGES.c.due_at <= now,
+            MESSAGES.c.expires_at > now,
         )
         # By the campaign too, although there is but one: PostgreSQL does not take "IS NULL" for a constant, and would
         # sort all that waits.
-        .order_by(MessageRow.campaign_id, MessageRow.due_at)
+        .order_by(MESSAGES.c.campaign_id, MESSAGES.c.due_at)
         .limit(1)
         .scalar_subquery()
     )
@@ -130,15 +127,15 @@ def _first(
 def _of_lane() -> list[ColumnElement[bool]]:
     """Build the conditions of a lane's messages, beside a campaign and its lane."""
     return [
-        MessageRow.priority == Priority.BULK.value,
-        MessageRow.campaign_id == CampaignRow.id,
-        MessageRow.lane == func.coalesce(LaneRow.lane, 0),
+        MESSAGES.c.priority == Priority.BULK.value,
+        MESSAGES.c.campaign_id == CAMPAIGNS.c.id,
+        MESSAGES.c.lane == func.coalesce(LANES.c.lane, 0),
     ]
 
 
 def _of_none(priority: Priority) -> list[ColumnElement[bool]]:
     """Build the conditions of messages of no campaign."""
-    return [MessageRow.priority == priority.value, MessageRow.campaign_id.is_(None), MessageRow.lane == 0]
+    return [MESSAGES.c.priority == priority.value, MESSAGES.c.campaign_id.is_(None), MESSAGES.c.lane == 0]
 
 
 def anything_due(connection: Connection, channel: Channel, now: datetime) -> bool:
@@ -164,15 +161,15 @@ def first_due(connection: Connection, channel: Channel, now: datetime) -> dict[P
 @cache
 def _first_of_none() -> Select[datetime | None, datetime | None]:
     transactional, bulk = (
-        _first(_of_none(each), MessageRow.due_at) for each in (Priority.TRANSACTIONAL, Priority.BULK)
+        _first(_of_none(each), MESSAGES.c.due_at) for each in (Priority.TRANSACTIONAL, Priority.BULK)
     )
     return select(transactional.label("transactional"), bulk.label("bulk"))
 
 
 @cache
 def _first_of_campaigns() -> Select[datetime | None]:
-    first = _open(select(_first(_of_lane(), MessageRow.due_at).label("due")).select_from(CampaignRow)).subquery()
-    return select(func.min(first.c.due, type_=MessageRow.due_at.type))
+    first = _open(select(_first(_of_lane(), MESSAGES.c.due_at).label("due")).select_from(CAMPAIGNS)).subquery()
+    return select(func.min(first.c.due, type_=MESSAGES.c.due_at.type))
 
 
 def pause_running(
@@ -180,8 +177,8 @@ def pause_running(
 ) -> bool:
     """Pause a running campaign without a person's word; returns whether this call did."""
     paused = (
-        update(CampaignRow)
-        .where(CampaignRow.id == campaign, CampaignRow.state == CampaignState.RUNNING.value)
+        update(CAMPAIGNS)
+        .where(CAMPAIGNS.c.id == campaign, CAMPAIGNS.c.state == CampaignState.RUNNING.value)
         .values(
             state=CampaignState.PAUSED.value,
             paused_at=now,
@@ -189,7 +186,7 @@ def pause_running(
             paused_by=AUTOMATIC,
             pause_reason=reason,
         )
-        .returning(CampaignRow.id)
+        .returning(CAMPAIGNS.c.id)
     )
     if connection.execute(paused).scalar() is None:
         return False
@@ -220,16 +217,16 @@ class Allowance:
         """Lock a running campaign; None if another claim holds it, or it does not run any more."""
         row = connection.execute(
             select(
-                CampaignRow.name,
-                CampaignRow.rate,
-                CampaignRow.budget,
-                CampaignRow.gift,
-                CampaignRow.next_permit_at,
-                CampaignRow.spent,
-                CampaignRow.spent_that_day,
-                CampaignRow.day,
+                CAMPAIGNS.c.name,
+                CAMPAIGNS.c.rate,
+                CAMPAIGNS.c.budget,
+                CAMPAIGNS.c.gift,
+                CAMPAIGNS.c.next_permit_at,
+                CAMPAIGNS.c.spent,
+                CAMPAIGNS.c.spent_that_day,
+                CAMPAIGNS.c.day,
             )
-            .where(CampaignRow.id == campaign, CampaignRow.state == CampaignState.RUNNING.value)
+            .where(CAMPAIGNS.c.id == campaign, CAMPAIGNS.c.state == CampaignState.RUNNING.value)
             .with_for_update(skip_locked=True, key_share=True)
         ).one_or_none()
         if row is None:
@@ -287,8 +284,8 @@ class Allowance:
         """Write down what was taken, in the transaction that took it."""
         if self._taken:
             connection.execute(
-                update(CampaignRow)
-                .where(CampaignRow.id == self.campaign)
+                update(CAMPAIGNS)
+                .where(CAMPAIGNS.c.id == self.campaign)
                 .values(
                     next_permit_at=self.paid_until if self.rate is not None else None,
                     spent=self.spent,
@@ -305,9 +302,9 @@ class Allowance:
         if self.short is None or self.budget is None:
             return None
         under_way = connection.execute(
-            select(func.sum(GiftGuardRow.amount))
-            .join(MessageRow, MessageRow.id == GiftGuardRow.message_id)
-            .where(MessageRow.state == State.SENDING.value, GiftGuardRow.campaign_id == self.campaign)
+            select(func.sum(GIFT_GUARDS.c.amount))
+            .join(MESSAGES, MESSAGES.c.id == GIFT_GUARDS.c.message_id)
+            .where(MESSAGES.c.state == State.SENDING.value, GIFT_GUARDS.c.campaign_id == self.campaign)
         ).scalar_one()
         reason, until = self._reason(int(under_way or 0))
         if reason is None:

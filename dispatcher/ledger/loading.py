@@ -17,7 +17,7 @@ from dispatcher.domain.message import Priority
 from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger.advance import next_interval
 from dispatcher.ledger.campaigns import Campaign
-from dispatcher.ledger.tables import CampaignRow, LaneRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, LANES, MESSAGES
 from dispatcher.ledger.upsert import insert_into
 
 SOURCE = "campaign"
@@ -77,15 +77,15 @@ def load(
     :raises InvalidCampaign: the campaign has one of the recipients: these are not the rows that it was begun with.
     """
     moved = connection.execute(
-        update(CampaignRow)
+        update(CAMPAIGNS)
         .where(
-            CampaignRow.id == campaign.id,
-            CampaignRow.state == CampaignState.DRAFT.value,
-            CampaignRow.rows_read == page.before,
-            CampaignRow.loaded_at.is_(None),
+            CAMPAIGNS.c.id == campaign.id,
+            CAMPAIGNS.c.state == CampaignState.DRAFT.value,
+            CAMPAIGNS.c.rows_read == page.before,
+            CAMPAIGNS.c.loaded_at.is_(None),
         )
         .values(rows_read=page.after)
-        .returning(CampaignRow.id)
+        .returning(CAMPAIGNS.c.id)
     ).scalar()
     if moved is None:
         raise CampaignRefused(
@@ -103,14 +103,14 @@ def load(
             "file", f"these are not the rows that campaign {campaign.name!r} was begun with; give a new name"
         ) from None
     connection.execute(
-        update(CampaignRow)
-        .where(CampaignRow.id == campaign.id)
+        update(CAMPAIGNS)
+        .where(CAMPAIGNS.c.id == campaign.id)
         .values(
-            total=CampaignRow.total + len(entries),
-            invalid=CampaignRow.invalid + page.invalid,
-            duplicates=CampaignRow.duplicates + page.duplicates,
-            opted_out=CampaignRow.opted_out + len(left_out),
-            parts=CampaignRow.parts + sum(entry.parts for entry in entries),
+            total=CAMPAIGNS.c.total + len(entries),
+            invalid=CAMPAIGNS.c.invalid + page.invalid,
+            duplicates=CAMPAIGNS.c.duplicates + page.duplicates,
+            opted_out=CAMPAIGNS.c.opted_out + len(left_out),
+            parts=CAMPAIGNS.c.parts + sum(entry.parts for entry in entries),
         )
     )
     return Loaded(total=len(entries), opted_out=len(left_out))
@@ -118,13 +118,13 @@ def load(
 
 def complete(connection: Connection, campaign: UUID, *, now: datetime) -> None:
     """Close the intake: the campaign is scheduled if it has a start, else it stays a draft until it is started."""
-    state = case((CampaignRow.starts_at.is_(None), CampaignState.DRAFT.value), else_=CampaignState.SCHEDULED.value)
+    state = case((CAMPAIGNS.c.starts_at.is_(None), CampaignState.DRAFT.value), else_=CampaignState.SCHEDULED.value)
     connection.execute(
-        update(CampaignRow)
+        update(CAMPAIGNS)
         .where(
-            CampaignRow.id == campaign,
-            CampaignRow.state == CampaignState.DRAFT.value,
-            CampaignRow.loaded_at.is_(None),
+            CAMPAIGNS.c.id == campaign,
+            CAMPAIGNS.c.state == CampaignState.DRAFT.value,
+            CAMPAIGNS.c.loaded_at.is_(None),
         )
         .values(loaded_at=now, state=state)
     )
@@ -151,7 +151,7 @@ def _add_lanes(
         lanes[zones] = len(lanes)
         row = {"campaign_id": campaign.id, "lane": lanes[zones], "zones": zones}
         row |= next_interval(campaign.send_window, zones, now)
-        connection.execute(insert_into(connection, LaneRow).on_conflict_do_nothing().values(row))
+        connection.execute(insert_into(connection, LANES).on_conflict_do_nothing().values(row))
 
 
 def _write(
@@ -198,7 +198,7 @@ def _write(
         }
         for entry in entries
     ]
-    connection.execute(insert(MessageRow), rows)
+    connection.execute(insert(MESSAGES), rows)
 
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})

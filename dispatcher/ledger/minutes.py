@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, select
 from dispatcher.domain.attempt import Settlement
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
-from dispatcher.ledger.tables import MinuteRow
+from dispatcher.ledger.tables import MINUTES
 from dispatcher.ledger.upsert import insert_into
 
 BUCKETS_MS = (50, 100, 250, 500, 1000, 2500, 5000)
@@ -67,10 +67,10 @@ def add(connection: Connection, settled: Sequence[tuple[str, Settlement]]) -> No
 
 def since(connection: Connection, moment: datetime) -> list[Minute]:
     """Return the minutes from a moment on, in order."""
-    by = (MinuteRow.minute, MinuteRow.channel, MinuteRow.outcome)
+    by = (MINUTES.c.minute, MINUTES.c.channel, MINUTES.c.outcome)
     rows = connection.execute(
-        select(*by, func.sum(MinuteRow.calls).label("calls"))
-        .where(MinuteRow.minute >= minute_of(moment))
+        select(*by, func.sum(MINUTES.c.calls).label("calls"))
+        .where(MINUTES.c.minute >= minute_of(moment))
         .group_by(*by)
         .order_by(*by)
     )
@@ -82,8 +82,8 @@ def since(connection: Connection, moment: datetime) -> list[Minute]:
 
 def totals(connection: Connection) -> list[Total]:
     """Return what all calls came to since the ledger was made."""
-    by = (MinuteRow.channel, MinuteRow.outcome)
-    sums = [func.sum(getattr(MinuteRow, name)).label(name) for name in _SUMS]
+    by = (MINUTES.c.channel, MINUTES.c.outcome)
+    sums = [func.sum(MINUTES.c[name]).label(name) for name in _SUMS]
     rows = connection.execute(select(*by, *sums).group_by(*by).order_by(*by)).all()
     return [
         Total(
@@ -99,13 +99,13 @@ def totals(connection: Connection) -> list[Total]:
 
 def fold(connection: Connection, *, now: datetime) -> int:
     """Fold old minutes into their sums, and return how many rows went. Only whole days are folded at once."""
-    old = (MinuteRow.minute != "") & (MinuteRow.minute < minute_of(now - KEPT))
-    by = (MinuteRow.channel, MinuteRow.outcome)
-    sums = [func.sum(getattr(MinuteRow, name)).label(name) for name in _SUMS]
+    old = (MINUTES.c.minute != "") & (MINUTES.c.minute < minute_of(now - KEPT))
+    by = (MINUTES.c.channel, MINUTES.c.outcome)
+    sums = [func.sum(MINUTES.c[name]).label(name) for name in _SUMS]
     rows = connection.execute(select(*by, *sums).where(old).group_by(*by)).all()
     if not rows:
         return 0
-    gone = connection.execute(delete(MinuteRow).where(old)).rowcount
+    gone = connection.execute(delete(MINUTES).where(old)).rowcount
     _upsert(
         connection,
         [
@@ -121,11 +121,11 @@ def fold(connection: Connection, *, now: datetime) -> int:
 
 
 def _upsert(connection: Connection, rows: list[dict[str, str | int]]) -> None:
-    insert = insert_into(connection, MinuteRow)
+    insert = insert_into(connection, MINUTES)
     connection.execute(
         insert.on_conflict_do_update(
-            index_elements=[MinuteRow.minute, MinuteRow.channel, MinuteRow.outcome, MinuteRow.worker],
-            set_={name: getattr(MinuteRow, name) + getattr(insert.excluded, name) for name in _SUMS},
+            index_elements=[MINUTES.c.minute, MINUTES.c.channel, MINUTES.c.outcome, MINUTES.c.worker],
+            set_={name: MINUTES.c[name] + getattr(insert.excluded, name) for name in _SUMS},
         ),
         rows,
     )

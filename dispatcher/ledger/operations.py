@@ -20,7 +20,7 @@ from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.counts import recount_again
 from dispatcher.ledger.reopening import campaigns_of, cancelled, hold, reopen
-from dispatcher.ledger.tables import LONGEST_ERROR, AuditRow, CampaignRow, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import AUDIT, CAMPAIGNS, GIFT_GUARDS, LONGEST_ERROR, MESSAGES
 
 REPLAYABLE = (State.DEAD, State.EXPIRED, State.CANCELLED)
 CONTENT_IS_GONE = "its number and its words were redacted, so nothing is left that could be sent"
@@ -89,15 +89,15 @@ def replay(
         campaign that was cancelled or that was made for its old number.
     """
     changes = queued_again(by.now, at=at, budget=budget, life=life, trigger=Trigger.REPLAY)
-    where = [~exists().where(GiftGuardRow.message_id == MessageRow.id), MessageRow.redacted_at.is_(None)]
+    where = [~exists().where(GIFT_GUARDS.c.message_id == MESSAGES.c.id), MESSAGES.c.redacted_at.is_(None)]
     where.append(~cancelled())
     was: dict[str, Any] = {}
     if content is not None:
         was = {"was": _content(connection, message_id)}
         changes |= {"recipient": str(content.recipient), "body": content.body, "gift": content.gift}
-        changes["revision"] = MessageRow.revision + 1
+        changes["revision"] = MESSAGES.c.revision + 1
         # A campaign has each number once, and reckons its send window from it.
-        where.append(or_(MessageRow.campaign_id.is_(None), MessageRow.recipient == str(content.recipient)))
+        where.append(or_(MESSAGES.c.campaign_id.is_(None), MESSAGES.c.recipient == str(content.recipient)))
     hold(connection, campaigns_of([message_id]))
     if not _change(connection, message_id, REPLAYABLE, changes, *where):
         raise _refused(
@@ -112,8 +112,8 @@ def replay(
 
 
 def _content(connection: Connection, message_id: UUID) -> dict[str, Any]:
-    columns = (MessageRow.recipient, MessageRow.body, MessageRow.gift)
-    row = connection.execute(select(*columns).where(MessageRow.id == message_id)).one_or_none()
+    columns = (MESSAGES.c.recipient, MESSAGES.c.body, MESSAGES.c.gift)
+    row = connection.execute(select(*columns).where(MESSAGES.c.id == message_id)).one_or_none()
     return {} if row is None else {name: value for name, value in row._mapping.items() if value is not None}
 
 
@@ -158,7 +158,7 @@ def audit(connection: Connection, by: By, action: str, subject: str, *, id: UUID
     :param id: what the entry is found by, if somebody has to find it again.
     """
     connection.execute(
-        insert(AuditRow).values(
+        insert(AUDIT).values(
             id=id or uuid7(int(by.now.timestamp() * 1000), secrets.randbits(ENTROPY_BITS)),
             at=by.now,
             actor=by.actor,
@@ -184,22 +184,22 @@ def audit_each(connection: Connection, by: By, action: str, messages: Sequence[U
         }
         for message in messages
     ]
-    connection.execute(insert(AuditRow), rows)
+    connection.execute(insert(AUDIT), rows)
 
 
 def _take_guard_away(connection: Connection, message_id: UUID) -> None:
     """Free a gift that was certainly not carried out, and give its campaign back what was booked for it."""
     booked = connection.execute(
-        delete(GiftGuardRow)
-        .where(GiftGuardRow.message_id == message_id)
-        .returning(GiftGuardRow.campaign_id, GiftGuardRow.amount, GiftGuardRow.booked_on)
+        delete(GIFT_GUARDS)
+        .where(GIFT_GUARDS.c.message_id == message_id)
+        .returning(GIFT_GUARDS.c.campaign_id, GIFT_GUARDS.c.amount, GIFT_GUARDS.c.booked_on)
     ).one_or_none()
     if booked is not None and booked.campaign_id is not None:
-        that_day = case((CampaignRow.day == booked.booked_on, booked.amount), else_=0)
+        that_day = case((CAMPAIGNS.c.day == booked.booked_on, booked.amount), else_=0)
         connection.execute(
-            update(CampaignRow)
-            .where(CampaignRow.id == booked.campaign_id)
-            .values(spent=CampaignRow.spent - booked.amount, spent_that_day=CampaignRow.spent_that_day - that_day)
+            update(CAMPAIGNS)
+            .where(CAMPAIGNS.c.id == booked.campaign_id)
+            .values(spent=CAMPAIGNS.c.spent - booked.amount, spent_that_day=CAMPAIGNS.c.spent_that_day - that_day)
         )
 
 
@@ -212,7 +212,7 @@ def queued_again(
         "state": State.QUEUED.value,
         "due_at": due_at,
         "expires_at": due_at + life,
-        "max_attempts": MessageRow.attempts_made + budget,
+        "max_attempts": MESSAGES.c.attempts_made + budget,
         "trigger": trigger.value,
         "lease_token": None,
         "refused_generation": None,
@@ -225,19 +225,19 @@ def _change(
     connection: Connection, message_id: UUID, sources: tuple[State, ...], changes: dict[str, Any], *conditions: Any
 ) -> bool:
     statement = (
-        update(MessageRow)
-        .where(MessageRow.id == message_id, or_(*(MessageRow.state == source.value for source in sources)), *conditions)
+        update(MESSAGES)
+        .where(MESSAGES.c.id == message_id, or_(*(MESSAGES.c.state == source.value for source in sources)), *conditions)
         .values(changes)
-        .returning(MessageRow.id)
+        .returning(MESSAGES.c.id)
     )
     return connection.execute(statement).scalar() is not None
 
 
 def _refused(connection: Connection, message_id: UUID, asked: str, allowed: str) -> Exception:
     found = connection.execute(
-        select(MessageRow.state, MessageRow.channel, GiftGuardRow.message_id, MessageRow.redacted_at)
-        .outerjoin(GiftGuardRow, GiftGuardRow.message_id == MessageRow.id)
-        .where(MessageRow.id == message_id)
+        select(MESSAGES.c.state, MESSAGES.c.channel, GIFT_GUARDS.c.message_id, MESSAGES.c.redacted_at)
+        .outerjoin(GIFT_GUARDS, GIFT_GUARDS.c.message_id == MESSAGES.c.id)
+        .where(MESSAGES.c.id == message_id)
     ).one_or_none()
     if found is None:
         return MessageNotFound(message_id)

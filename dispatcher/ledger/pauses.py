@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, or_, select, update
 
 from dispatcher.domain.message import Channel
-from dispatcher.ledger.tables import ChannelRow
+from dispatcher.ledger.tables import CHANNELS
 from dispatcher.ledger.upsert import insert_into
 
 AUTOMATIC = "dispatcher"
@@ -31,25 +31,25 @@ def pause(
     connection: Connection, channel: Channel, *, by: str, reason: str, until: datetime | None, now: datetime
 ) -> bool:
     """Pause a channel and say whether this pause is now in force: an automatic one gives way to an operator's."""
-    insert = insert_into(connection, ChannelRow).values(
+    insert = insert_into(connection, CHANNELS).values(
         channel=channel.value, paused_at=now, paused_until=until, paused_by=by, pause_reason=reason
     )
-    given_way = or_(ChannelRow.paused_at.is_(None), ChannelRow.paused_by == AUTOMATIC, ChannelRow.paused_until <= now)
+    given_way = or_(CHANNELS.c.paused_at.is_(None), CHANNELS.c.paused_by == AUTOMATIC, CHANNELS.c.paused_until <= now)
     upsert = insert.on_conflict_do_update(
-        index_elements=[ChannelRow.channel],
+        index_elements=[CHANNELS.c.channel],
         set_={name: insert.excluded[name] for name in ("paused_at", "paused_until", "paused_by", "pause_reason")},
         where=None if by != AUTOMATIC else given_way,
-    ).returning(ChannelRow.channel)
+    ).returning(CHANNELS.c.channel)
     return connection.execute(upsert).scalar() is not None
 
 
 def resume(connection: Connection, channel: Channel) -> bool:
     """Open a channel again and say whether it was paused."""
     opened = (
-        update(ChannelRow)
-        .where(ChannelRow.channel == channel.value, ChannelRow.paused_at.is_not(None))
+        update(CHANNELS)
+        .where(CHANNELS.c.channel == channel.value, CHANNELS.c.paused_at.is_not(None))
         .values(paused_at=None, paused_until=None, paused_by=None, pause_reason=None)
-        .returning(ChannelRow.channel)
+        .returning(CHANNELS.c.channel)
     )
     return connection.execute(opened).scalar() is not None
 
@@ -57,14 +57,14 @@ def resume(connection: Connection, channel: Channel) -> bool:
 def pauses(connection: Connection, *, now: datetime) -> list[Pause]:
     """Return the pauses in force."""
     columns = (
-        ChannelRow.channel,
-        ChannelRow.paused_at,
-        ChannelRow.paused_until,
-        ChannelRow.paused_by,
-        ChannelRow.pause_reason,
+        CHANNELS.c.channel,
+        CHANNELS.c.paused_at,
+        CHANNELS.c.paused_until,
+        CHANNELS.c.paused_by,
+        CHANNELS.c.pause_reason,
     )
-    in_force = ChannelRow.paused_until.is_(None) | (ChannelRow.paused_until > now)
-    rows = connection.execute(select(*columns).where(ChannelRow.paused_at.is_not(None), in_force))
+    in_force = CHANNELS.c.paused_until.is_(None) | (CHANNELS.c.paused_until > now)
+    rows = connection.execute(select(*columns).where(CHANNELS.c.paused_at.is_not(None), in_force))
     return [
         Pause(
             channel=Channel(channel), since=since, until=until, by=by or AUTOMATIC, reason=reason or "no reason given"

@@ -19,7 +19,7 @@ from dispatcher.domain.recipient import REDACTED, Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.enqueue import gift_from_json
 from dispatcher.ledger.lanes import first_due
-from dispatcher.ledger.tables import AttemptRow, AuditRow, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import ATTEMPTS, AUDIT, GIFT_GUARDS, MESSAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ def find_message(connection: Connection, message_id: UUID) -> Message:
 
     :raises MessageNotFound: no message has this id.
     """
-    row = connection.execute(_messages().where(MessageRow.id == message_id)).one_or_none()
+    row = connection.execute(_messages().where(MESSAGES.c.id == message_id)).one_or_none()
     if row is None:
         raise MessageNotFound(message_id)
     return _message(row)
@@ -140,15 +140,15 @@ def find_message(connection: Connection, message_id: UUID) -> Message:
 
 def list_messages(connection: Connection, chosen: Filter, *, limit: int, before: UUID | None = None) -> list[Message]:
     """Return messages, newest first; ``before`` is the last id of the page before."""
-    statement = _narrow(_messages(), chosen).order_by(MessageRow.id.desc()).limit(limit)
+    statement = _narrow(_messages(), chosen).order_by(MESSAGES.c.id.desc()).limit(limit)
     if before is not None:
-        statement = statement.where(MessageRow.id < before)
+        statement = statement.where(MESSAGES.c.id < before)
     return [_message(row) for row in connection.execute(statement)]
 
 
 def oldest(connection: Connection, where: Sequence[ColumnElement[bool]], *, limit: int) -> list[Message]:
     """Return messages for which all conditions hold, those first that have been as they are for longest."""
-    order = (MessageRow.updated_at, MessageRow.id)
+    order = (MESSAGES.c.updated_at, MESSAGES.c.id)
     return [_message(row) for row in connection.execute(_messages().where(*where).order_by(*order).limit(limit))]
 
 
@@ -159,42 +159,42 @@ def matching(
 
     Their ids are chosen first, so that an index which knows enough spares reading the rows of all others.
     """
-    chosen = select(MessageRow.id).where(*where).order_by(MessageRow.id.desc()).limit(limit)
+    chosen = select(MESSAGES.c.id).where(*where).order_by(MESSAGES.c.id.desc()).limit(limit)
     if before is not None:
-        chosen = chosen.where(MessageRow.id < before)
+        chosen = chosen.where(MESSAGES.c.id < before)
     ids = connection.execute(chosen).scalars().all()
-    rows = connection.execute(_messages().where(MessageRow.id.in_(ids)).order_by(MessageRow.id.desc())) if ids else ()
+    rows = connection.execute(_messages().where(MESSAGES.c.id.in_(ids)).order_by(MESSAGES.c.id.desc())) if ids else ()
     return [_message(row) for row in rows]
 
 
 def list_attempts(connection: Connection, message_id: UUID) -> list[Attempt]:
     """Return the calls made for a message, in order."""
-    columns = (getattr(AttemptRow, name) for name in Attempt.__dataclass_fields__)
-    calls = select(*columns).where(AttemptRow.message_id == message_id).order_by(AttemptRow.number)
+    columns = (ATTEMPTS.c[name] for name in Attempt.__dataclass_fields__)
+    calls = select(*columns).where(ATTEMPTS.c.message_id == message_id).order_by(ATTEMPTS.c.number)
     return [_attempt(row) for row in connection.execute(calls)]
 
 
 def list_audit(connection: Connection, *, subject: str) -> list[AuditEntry]:
     """Return what people did to a subject, in order."""
-    rows = connection.execute(select(*_AUDIT).where(AuditRow.subject == subject).order_by(AuditRow.id))
+    rows = connection.execute(select(*_AUDIT).where(AUDIT.c.subject == subject).order_by(AUDIT.c.id))
     return [AuditEntry(**row._mapping) for row in rows]
 
 
 def audit_trail(connection: Connection, *, subject: str | None, limit: int, before: UUID | None) -> list[AuditEntry]:
     """Return who did what, newest first."""
-    statement = select(*_AUDIT).order_by(AuditRow.id.desc()).limit(limit)
+    statement = select(*_AUDIT).order_by(AUDIT.c.id.desc()).limit(limit)
     if subject is not None:
-        statement = statement.where(AuditRow.subject == subject)
+        statement = statement.where(AUDIT.c.subject == subject)
     if before is not None:
-        statement = statement.where(AuditRow.id < before)
+        statement = statement.where(AUDIT.c.id < before)
     return [AuditEntry(**row._mapping) for row in connection.execute(statement)]
 
 
 def tallies(connection: Connection, *, put_away: bool) -> list[Tally]:
     """Count messages by channel, priority and state; ``put_away`` says whether those that somebody discarded count."""
-    by = (MessageRow.channel, MessageRow.priority, MessageRow.state)
+    by = (MESSAGES.c.channel, MESSAGES.c.priority, MESSAGES.c.state)
     statement = select(*by, func.count()).group_by(*by).order_by(*by)
-    rows = connection.execute(statement if put_away else statement.where(MessageRow.discarded_at.is_(None)))
+    rows = connection.execute(statement if put_away else statement.where(MESSAGES.c.discarded_at.is_(None)))
     return [
         Tally(channel=Channel(channel), priority=Priority(priority), state=State(state), count=count)
         for channel, priority, state, count in rows
@@ -215,38 +215,38 @@ def oldest_waiting(connection: Connection, *, now: datetime) -> list[Waiting]:
 
 def guarded_among(connection: Connection, ids: Sequence[UUID]) -> frozenset[UUID]:
     """Return those of the messages that are gifts which the database refuses to send again."""
-    guards = select(GiftGuardRow.message_id).where(GiftGuardRow.message_id.in_(ids))
+    guards = select(GIFT_GUARDS.c.message_id).where(GIFT_GUARDS.c.message_id.in_(ids))
     return frozenset(connection.execute(guards).scalars())
 
 
 def money_in_doubt(connection: Connection) -> dict[str, Decimal]:
     """Sum the gifts in doubt by currency."""
-    return money(connection, [MessageRow.state == State.IN_DOUBT.value, MessageRow.channel == Channel.GIFT.value])
+    return money(connection, [MESSAGES.c.state == State.IN_DOUBT.value, MESSAGES.c.channel == Channel.GIFT.value])
 
 
 def money(connection: Connection, where: Sequence[ColumnElement[bool]]) -> dict[str, Decimal]:
     """Sum what gifts are worth, by currency."""
-    gifts = connection.execute(select(MessageRow.gift).where(*where)).scalars()
+    gifts = connection.execute(select(MESSAGES.c.gift).where(*where)).scalars()
     return worth(None if gift is None else gift_from_json(gift) for gift in gifts)
 
 
-_AUDIT = tuple(getattr(AuditRow, name) for name in AuditEntry.__dataclass_fields__)
+_AUDIT = tuple(AUDIT.c[name] for name in AuditEntry.__dataclass_fields__)
 _COLUMNS = tuple(Message.__dataclass_fields__)
 
 
 def _messages() -> Select[tuple[object, ...]]:
-    return select(*(getattr(MessageRow, name) for name in _COLUMNS))
+    return select(*(MESSAGES.c[name] for name in _COLUMNS))
 
 
 def _narrow(statement: Select[tuple[object, ...]], chosen: Filter) -> Select[tuple[object, ...]]:
     if chosen.channel is not None:
-        statement = statement.where(MessageRow.channel == chosen.channel.value)
+        statement = statement.where(MESSAGES.c.channel == chosen.channel.value)
     if chosen.priority is not None:
-        statement = statement.where(MessageRow.priority == chosen.priority.value)
+        statement = statement.where(MESSAGES.c.priority == chosen.priority.value)
     if chosen.states:
-        statement = statement.where(MessageRow.state.in_([state.value for state in chosen.states]))
+        statement = statement.where(MESSAGES.c.state.in_([state.value for state in chosen.states]))
     if chosen.recipient is not None:
-        statement = statement.where(MessageRow.recipient == chosen.recipient)
+        statement = statement.where(MESSAGES.c.recipient == chosen.recipient)
     return statement
 
 

@@ -13,25 +13,25 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Select, case, exists, or_, select, update
 
 from dispatcher.domain.state import CampaignState
-from dispatcher.ledger.tables import CampaignRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, MESSAGES
 
 
 def cancelled() -> ColumnElement[bool]:
     """Build the condition "the message's campaign was cancelled"."""
-    return exists().where(CampaignRow.id == MessageRow.campaign_id, CampaignRow.state == CampaignState.CANCELLED.value)
+    return exists().where(CAMPAIGNS.c.id == MESSAGES.c.campaign_id, CAMPAIGNS.c.state == CampaignState.CANCELLED.value)
 
 
 def campaigns_of(messages: Sequence[UUID]) -> Select[UUID | None]:
     """Select the campaigns that messages belong to."""
-    return select(MessageRow.campaign_id).where(MessageRow.id.in_(messages))
+    return select(MESSAGES.c.campaign_id).where(MESSAGES.c.id.in_(messages))
 
 
 def hold(connection: Connection, campaigns: Collection[UUID] | Select[UUID | None]) -> dict[UUID, str]:
     """Lock campaigns until the transaction ends and return their states; others wait to cancel or sweep them."""
     rows = connection.execute(
-        select(CampaignRow.id, CampaignRow.state)
-        .where(CampaignRow.id.in_(campaigns))
-        .order_by(CampaignRow.id)  # the same order for all, so that none waits for another
+        select(CAMPAIGNS.c.id, CAMPAIGNS.c.state)
+        .where(CAMPAIGNS.c.id.in_(campaigns))
+        .order_by(CAMPAIGNS.c.id)  # the same order for all, so that none waits for another
         .with_for_update(key_share=True)
     )
     return {row.id: row.state for row in rows}
@@ -44,13 +44,13 @@ def reopen(
 
     :param still: further conditions.
     """
-    finished = CampaignRow.state == CampaignState.FINISHED.value
-    swept = (CampaignRow.state == CampaignState.CANCELLED.value) & CampaignRow.swept_at.is_not(None)
+    finished = CAMPAIGNS.c.state == CampaignState.FINISHED.value
+    swept = (CAMPAIGNS.c.state == CampaignState.CANCELLED.value) & CAMPAIGNS.c.swept_at.is_not(None)
     changes: dict[str, Any] = {
-        "state": case((finished, CampaignState.RUNNING.value), else_=CampaignRow.state),
-        "finished_at": case((finished, None), else_=CampaignRow.finished_at),
+        "state": case((finished, CampaignState.RUNNING.value), else_=CAMPAIGNS.c.state),
+        "finished_at": case((finished, None), else_=CAMPAIGNS.c.finished_at),
         "swept_at": None,
     }
     connection.execute(
-        update(CampaignRow).where(CampaignRow.id.in_(campaigns), or_(finished, swept), *still).values(changes)
+        update(CAMPAIGNS).where(CAMPAIGNS.c.id.in_(campaigns), or_(finished, swept), *still).values(changes)
     )

@@ -32,14 +32,14 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 from dispatcher.domain.identity import uuid7
 from dispatcher.domain.retention import Act
 from dispatcher.domain.state import State
 from dispatcher.ledger.failures import PSEUDONYM, guarded
 from dispatcher.ledger.operations import EDITED
-from dispatcher.ledger.tables import AttemptRow, AuditRow, CampaignRow, MessageRow
+from dispatcher.ledger.tables import ATTEMPTS, AUDIT, CAMPAIGNS, MESSAGES
+from dispatcher.ledger.types import Json
 
 PAGE = 10_000
 """Rows that one look reads at the most."""
@@ -71,13 +71,13 @@ def look(
     :param but_for: without those that are to be removed since they were settled before this moment.
     """
     edge = uuid7(max(0, int((before + _MARGIN).timestamp() * 1000)), 0)
-    beyond = MessageRow.id > (after or _FIRST)
-    walk = select(MessageRow.id).where(beyond, MessageRow.id < edge).order_by(MessageRow.id)
+    beyond = MESSAGES.c.id > (after or _FIRST)
+    walk = select(MESSAGES.c.id).where(beyond, MESSAGES.c.id < edge).order_by(MESSAGES.c.id)
     last = connection.execute(walk.offset(PAGE - 1).limit(1)).scalar()
-    page = select(MessageRow.id).where(beyond, MessageRow.id <= (last or edge), *_old(act, before))
+    page = select(MESSAGES.c.id).where(beyond, MESSAGES.c.id <= (last or edge), *_old(act, before))
     if but_for is not None:
         page = page.where(not_(and_(*_old(Act.REMOVE, but_for))))
-    return Look(connection.execute(page.order_by(MessageRow.id)).scalars().all(), last)
+    return Look(connection.execute(page.order_by(MESSAGES.c.id)).scalars().all(), last)
 
 
 def redact(connection: Connection, ids: Sequence[UUID], before: datetime, now: datetime) -> int:
@@ -86,25 +86,25 @@ def redact(connection: Connection, ids: Sequence[UUID], before: datetime, now: d
     Key and fingerprint stay, so that the same call still finds its first receipt; so do amounts, times, and of what the
     provider said its statuses and error codes.
     """
-    wanted = select(MessageRow.id).where(MessageRow.id.in_(ids), *_old(Act.REDACT, before))
+    wanted = select(MESSAGES.c.id).where(MESSAGES.c.id.in_(ids), *_old(Act.REDACT, before))
     held = connection.execute(wanted.with_for_update(skip_locked=True)).scalars().all()
     if not held:
         return 0
-    answered = MessageRow.state.in_([state.value for state in _ANSWERED]) & MessageRow.last_error.is_not(None)
-    said = (MessageRow.state != State.EXPIRED.value) & MessageRow.failure.is_not(None)
-    code = func.coalesce(MessageRow.last_code, MessageRow.last_outcome)
+    answered = MESSAGES.c.state.in_([state.value for state in _ANSWERED]) & MESSAGES.c.last_error.is_not(None)
+    said = (MESSAGES.c.state != State.EXPIRED.value) & MESSAGES.c.failure.is_not(None)
+    code = func.coalesce(MESSAGES.c.last_code, MESSAGES.c.last_outcome)
     changes: dict[str, Any] = {
         "recipient": _pseudonym(),
-        "body": case((MessageRow.body.is_not(None), "")),
+        "body": case((MESSAGES.c.body.is_not(None), "")),
         "gift": _without_note(connection.dialect.name),
-        "last_error": case((answered, code), else_=MessageRow.last_error),
-        "failure": case((said, code), else_=MessageRow.failure),
+        "last_error": case((answered, code), else_=MESSAGES.c.last_error),
+        "failure": case((said, code), else_=MESSAGES.c.failure),
         "redacted_at": now,
     }
-    connection.execute(update(MessageRow).where(MessageRow.id.in_(held)).values(changes))
-    answers = or_(AttemptRow.response.is_not(None), AttemptRow.error_description.is_not(None))
+    connection.execute(update(MESSAGES).where(MESSAGES.c.id.in_(held)).values(changes))
+    answers = or_(ATTEMPTS.c.response.is_not(None), ATTEMPTS.c.error_description.is_not(None))
     connection.execute(
-        update(AttemptRow).where(AttemptRow.message_id.in_(held), answers).values(response=None, error_description=None)
+        update(ATTEMPTS).where(ATTEMPTS.c.message_id.in_(held), answers).values(response=None, error_description=None)
     )
     _forget_edits(connection, held)
     return len(held)
@@ -112,13 +112,13 @@ def redact(connection: Connection, ids: Sequence[UUID], before: datetime, now: d
 
 def remove(connection: Connection, ids: Sequence[UUID], before: datetime) -> int:
     """Remove messages with their calls and guards, and return how many; their campaigns go on counting them."""
-    wanted = (MessageRow.id.in_(ids), *_old(Act.REMOVE, before))
+    wanted = (MESSAGES.c.id.in_(ids), *_old(Act.REMOVE, before))
     # Campaigns first: who holds one may be waiting for its messages, and nobody's messages are waited for here.
-    campaigns = select(MessageRow.campaign_id).where(*wanted, MessageRow.campaign_id.is_not(None)).distinct()
+    campaigns = select(MESSAGES.c.campaign_id).where(*wanted, MESSAGES.c.campaign_id.is_not(None)).distinct()
     found = connection.execute(campaigns).scalars().all()
-    counting = select(CampaignRow.id, CampaignRow.removed).where(CampaignRow.id.in_(found)).order_by(CampaignRow.id)
+    counting = select(CAMPAIGNS.c.id, CAMPAIGNS.c.removed).where(CAMPAIGNS.c.id.in_(found)).order_by(CAMPAIGNS.c.id)
     removed = {row.id: row.removed for row in connection.execute(counting.with_for_update(key_share=True))}
-    rows = select(MessageRow.id, MessageRow.campaign_id, MessageRow.state).where(*wanted)
+    rows = select(MESSAGES.c.id, MESSAGES.c.campaign_id, MESSAGES.c.state).where(*wanted)
     held = connection.execute(rows.with_for_update(skip_locked=True)).all()
     if not held:
         return 0
@@ -128,42 +128,42 @@ def remove(connection: Connection, ids: Sequence[UUID], before: datetime) -> int
             gone[row.campaign_id][row.state] += 1
     for campaign, states in gone.items():
         sums = dict(Counter(removed[campaign] or {}) + states)
-        connection.execute(update(CampaignRow).where(CampaignRow.id == campaign).values(removed=sums))
+        connection.execute(update(CAMPAIGNS).where(CAMPAIGNS.c.id == campaign).values(removed=sums))
     ids = [row.id for row in held]
     _forget_edits(connection, ids)
-    connection.execute(delete(MessageRow).where(MessageRow.id.in_(ids)))
+    connection.execute(delete(MESSAGES).where(MESSAGES.c.id.in_(ids)))
     return len(ids)
 
 
 def _old(act: Act, before: datetime) -> list[ColumnElement[bool]]:
     """Return what must hold of a message to which something is to be done."""
-    settled = [MessageRow.state.in_([state.value for state in _AT_REST]), MessageRow.updated_at < before]
+    settled = [MESSAGES.c.state.in_([state.value for state in _AT_REST]), MESSAGES.c.updated_at < before]
     match act:
         case Act.REDACT:
-            return [*settled, MessageRow.redacted_at.is_(None)]
+            return [*settled, MESSAGES.c.redacted_at.is_(None)]
         case Act.REMOVE:
-            certain = or_(MessageRow.state.in_([state.value for state in _CARRIED_OUT]), ~guarded())
+            certain = or_(MESSAGES.c.state.in_([state.value for state in _CARRIED_OUT]), ~guarded())
             return [*settled, certain]
 
 
 def _pseudonym() -> ColumnElement[str]:
     """Build what stands for a number: from all of the id that is not its time, since a campaign has each once."""
-    digits = func.replace(cast(MessageRow.id, String), "-", "")
+    digits = func.replace(cast(MESSAGES.c.id, String), "-", "")
     return literal(PSEUDONYM, String) + func.substr(digits, 14, type_=String)
 
 
 def _without_note(dialect: str) -> ColumnElement[Any]:
     if dialect == "postgresql":
-        return MessageRow.gift.op("||")(cast({"note": ""}, JSONB))
-    return func.json_set(MessageRow.gift, "$.note", "", type_=String)
+        return MESSAGES.c.gift.op("||")(cast({"note": ""}, Json))
+    return func.json_set(MESSAGES.c.gift, "$.note", "", type_=String)
 
 
 def _forget_edits(connection: Connection, ids: Sequence[UUID]) -> None:
     """Take what edited messages were before out of the audit trail; that they were edited, by whom and why, stays."""
     subjects = [str(each) for each in ids]
-    edits = select(AuditRow.id, AuditRow.details).where(AuditRow.subject.in_(subjects), AuditRow.action == EDITED)
+    edits = select(AUDIT.c.id, AUDIT.c.details).where(AUDIT.c.subject.in_(subjects), AUDIT.c.action == EDITED)
     for row in connection.execute(edits).all():
         if "was" in row.details:
             kept = {name: value for name, value in row.details.items() if name != "was"}
             details = kept | {"redacted": True}
-            connection.execute(update(AuditRow).where(AuditRow.id == row.id).values(details=details))
+            connection.execute(update(AUDIT).where(AUDIT.c.id == row.id).values(details=details))

@@ -15,7 +15,7 @@ from dispatcher.domain.retention import Act, Ages, Pruned
 from dispatcher.ledger import retention
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.operations import By, audit
-from dispatcher.ledger.tables import AuditRow
+from dispatcher.ledger.tables import AUDIT
 
 SUBJECT = "ledger"
 
@@ -76,14 +76,14 @@ class RetentionBooks:
             now = done.plus(act, count)
             if count:
                 details = _details(run, now, finished=False)
-                connection.execute(update(AuditRow).where(AuditRow.id == run.id).values(details=details))
+                connection.execute(update(AUDIT).where(AUDIT.c.id == run.id).values(details=details))
         return now
 
     def finish(self, run: PruneRun, done: Pruned) -> None:
         """Note that a run has looked at everything."""
         with transaction(self.engine) as connection:
             details = _details(run, done, finished=True)
-            connection.execute(update(AuditRow).where(AuditRow.id == run.id).values(details=details))
+            connection.execute(update(AUDIT).where(AUDIT.c.id == run.id).values(details=details))
 
 
 def _details(run: PruneRun, done: Pruned, *, finished: bool) -> dict[str, int | bool]:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Integer,
     Numeric,
@@ -25,14 +26,13 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.orm import InstrumentedAttribute
 
 from dispatcher.domain.fields import FIELDS, Kind, Safety
 from dispatcher.domain.identity import uuid7
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.query import Query, Term
 from dispatcher.domain.state import State
-from dispatcher.ledger.tables import TROUBLED, CampaignRow, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, GIFT_GUARDS, MESSAGES, TROUBLED
 
 _ID_MARGIN = timedelta(hours=1)
 _FIRST = datetime.min.replace(tzinfo=UTC) + _ID_MARGIN
@@ -44,25 +44,25 @@ _COMPARE: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
-    "channel": MessageRow.channel,
-    "priority": MessageRow.priority,
-    "state": MessageRow.state,
-    "outcome": MessageRow.last_outcome,
-    "code": MessageRow.last_code,
-    "failure": MessageRow.failure,
-    "to": MessageRow.recipient,
-    "key": MessageRow.idempotency_key,
-    "source": MessageRow.source,
-    "attempts": MessageRow.attempts_made,
-    "calls": MessageRow.calls_made,
-    "created": MessageRow.created_at,
-    "updated": MessageRow.updated_at,
-    "due": MessageRow.due_at,
-    "accepted": MessageRow.accepted_at,
-    "dead": MessageRow.updated_at,
-    "expired": MessageRow.updated_at,
-    "in_doubt": MessageRow.updated_at,
+_COLUMNS: dict[str, Column[Any]] = {
+    "channel": MESSAGES.c.channel,
+    "priority": MESSAGES.c.priority,
+    "state": MESSAGES.c.state,
+    "outcome": MESSAGES.c.last_outcome,
+    "code": MESSAGES.c.last_code,
+    "failure": MESSAGES.c.failure,
+    "to": MESSAGES.c.recipient,
+    "key": MESSAGES.c.idempotency_key,
+    "source": MESSAGES.c.source,
+    "attempts": MESSAGES.c.attempts_made,
+    "calls": MESSAGES.c.calls_made,
+    "created": MESSAGES.c.created_at,
+    "updated": MESSAGES.c.updated_at,
+    "due": MESSAGES.c.due_at,
+    "accepted": MESSAGES.c.accepted_at,
+    "dead": MESSAGES.c.updated_at,
+    "expired": MESSAGES.c.updated_at,
+    "in_doubt": MESSAGES.c.updated_at,
 }
 
 
@@ -81,15 +81,15 @@ def conditions(
     found: list[ColumnElement[bool]] = []
     if known:
         left = frozenset.intersection(*known)
-        found.append(MessageRow.state.in_([state.value for state in State if state in left]))
+        found.append(MESSAGES.c.state.in_([state.value for state in State if state in left]))
     for term in query.terms:
         if term.field == "state" and not term.negated:
             continue
         condition = _condition(term, dialect)
         if words_first and _is_text(term):
             # Materialized, because PostgreSQL would take a plain subquery on the same table out again.
-            said = select(MessageRow.id).where(*found[:1], condition).cte().prefix_with("MATERIALIZED")
-            condition = MessageRow.id.in_(select(said.c.id))
+            said = select(MESSAGES.c.id).where(*found[:1], condition).cte().prefix_with("MATERIALIZED")
+            condition = MESSAGES.c.id.in_(select(said.c.id))
         found.append(not_(func.coalesce(condition, false())) if term.negated else condition)
     return found
 
@@ -108,12 +108,12 @@ def safety() -> ColumnElement[str]:
 def _is_safe(value: str) -> ColumnElement[bool]:
     """Build the condition that sending it again may do this; spelled out, so that an index serves it."""
     may = or_(
-        exists().where(GiftGuardRow.message_id == MessageRow.id),
-        MessageRow.doubtful_sends > 0,
-        MessageRow.last_outcome.in_([OutcomeKind.IN_DOUBT.value, OutcomeKind.FAILED.value, OutcomeKind.CONFLICT.value]),
+        exists().where(GIFT_GUARDS.c.message_id == MESSAGES.c.id),
+        MESSAGES.c.doubtful_sends > 0,
+        MESSAGES.c.last_outcome.in_([OutcomeKind.IN_DOUBT.value, OutcomeKind.FAILED.value, OutcomeKind.CONFLICT.value]),
     )
-    rejected = MessageRow.last_outcome == OutcomeKind.REJECTED.value
-    never_went = and_(MessageRow.state == State.EXPIRED.value, MessageRow.calls_made == 0)
+    rejected = MESSAGES.c.last_outcome == OutcomeKind.REJECTED.value
+    never_went = and_(MESSAGES.c.state == State.EXPIRED.value, MESSAGES.c.calls_made == 0)
     match value:
         case Safety.MAY_HAVE_BEEN_SENT:
             return func.coalesce(may, false())
@@ -129,30 +129,30 @@ def _is_safe(value: str) -> ColumnElement[bool]:
 def _condition(term: Term, dialect: str) -> ColumnElement[bool]:
     match term.field:
         case "":
-            words = MessageRow.last_error.icontains(term.values[0], autoescape=True)
-            return and_(MessageRow.state.in_([state.value for state in TROUBLED]), words) if term.negated else words
+            words = MESSAGES.c.last_error.icontains(term.values[0], autoescape=True)
+            return and_(MESSAGES.c.state.in_([state.value for state in TROUBLED]), words) if term.negated else words
         case "safety":
             return or_(*(_is_safe(value) for value in term.values))
         case "id":
-            return MessageRow.id.in_(_uuids(term.values))
+            return MESSAGES.c.id.in_(_uuids(term.values))
         case "operation":
-            return MessageRow.operation_id.in_(_uuids(term.values))
+            return MESSAGES.c.operation_id.in_(_uuids(term.values))
         case "campaign":
-            named = select(CampaignRow.id).where(
-                or_(CampaignRow.name.in_(term.values), CampaignRow.id.in_(_uuids(term.values)))
+            named = select(CAMPAIGNS.c.id).where(
+                or_(CAMPAIGNS.c.name.in_(term.values), CAMPAIGNS.c.id.in_(_uuids(term.values)))
             )
             # As an array, PostgreSQL looks the campaigns up first and then goes by their index.
             return (
-                MessageRow.campaign_id == any_(func.array(named.scalar_subquery()))
+                MESSAGES.c.campaign_id == any_(func.array(named.scalar_subquery()))
                 if dialect == "postgresql"
-                else MessageRow.campaign_id.in_(named)
+                else MESSAGES.c.campaign_id.in_(named)
             )
         case "tag":
             return or_(*(_tagged(value, dialect) for value in term.values))
         case "sku" | "currency":
-            return or_(*(_text(MessageRow.gift[term.field].as_string(), value) for value in term.values))
+            return or_(*(_text(MESSAGES.c.gift[term.field].as_string(), value) for value in term.values))
         case "amount":
-            amount = cast(MessageRow.gift["amount"].as_string(), Numeric(20, 3))
+            amount = cast(MESSAGES.c.gift["amount"].as_string(), Numeric(20, 3))
             return _COMPARE[term.operator](amount, Decimal(term.values[0]))
         case "status":
             return or_(*(_status(value) for value in term.values))
@@ -171,13 +171,13 @@ def _plain(term: Term) -> ColumnElement[bool]:
         case Kind.MOMENT:
             changed = _moment(term, column)
             if field.states and term.negated:  # else the query's one condition on states says it
-                changed = and_(MessageRow.state.in_([state.value for state in field.states]), changed)
+                changed = and_(MESSAGES.c.state.in_([state.value for state in field.states]), changed)
             return changed
         case _:
             return or_(*(_text(column, value) for value in term.values))
 
 
-def _moment(term: Term, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+def _moment(term: Term, column: Column[Any]) -> ColumnElement[bool]:
     """``<2h`` is an age below two hours, so later than two hours ago; a date is compared as it stands."""
     moment: datetime | None = term.moment
     compare = term.operator
@@ -202,10 +202,10 @@ def _by_id(field: str, compare: str, moment: datetime) -> ColumnElement[bool] | 
     else:
         return None
     first = uuid7(max(0, int(edge.timestamp() * 1000)), 0)
-    return MessageRow.id >= first if later else MessageRow.id <= first
+    return MESSAGES.c.id >= first if later else MESSAGES.c.id <= first
 
 
-def _text(column: ColumnElement[Any] | InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:
+def _text(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
     if value.endswith("*"):
         begin = value[:-1]
         # As a range, which an index can serve whatever the database's collation says of LIKE.
@@ -216,14 +216,14 @@ def _text(column: ColumnElement[Any] | InstrumentedAttribute[Any], value: str) -
 def _status(value: str) -> ColumnElement[bool]:
     if value.endswith("xx"):
         first = int(value[0]) * 100
-        return MessageRow.last_status.between(first, first + 99)
-    return MessageRow.last_status == int(value)
+        return MESSAGES.c.last_status.between(first, first + 99)
+    return MESSAGES.c.last_status == int(value)
 
 
 def _tagged(value: str, dialect: str) -> ColumnElement[bool]:
     if dialect == "postgresql":
-        return MessageRow.tags.bool_op("@>")(cast(literal([value], MessageRow.tags.type), MessageRow.tags.type))
-    each = func.json_each(MessageRow.tags).table_valued("value")
+        return MESSAGES.c.tags.bool_op("@>")(cast(literal([value], MESSAGES.c.tags.type), MESSAGES.c.tags.type))
+    each = func.json_each(MESSAGES.c.tags).table_valued("value")
     return exists(select(literal(1)).select_from(each).where(each.c.value == value))
 
 

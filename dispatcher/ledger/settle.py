@@ -21,7 +21,7 @@ from dispatcher.domain.suspicion import Blame
 from dispatcher.ledger import minutes
 from dispatcher.ledger.reopening import campaigns_of, reopen
 from dispatcher.ledger.scripts import as_json, as_text, load
-from dispatcher.ledger.tables import LONGEST_ERROR, AttemptRow, MessageRow
+from dispatcher.ledger.tables import ATTEMPTS, LONGEST_ERROR, MESSAGES
 
 _SETTLE = load("settle")
 
@@ -59,18 +59,18 @@ def _settle_once_each(connection: Connection, settlements: Sequence[Settlement])
 def _keep_evidence(connection: Connection, late: Settlement) -> None:
     """Append the attempt alone, once, whatever became of the message since."""
     # Held first: else two who keep the same one at once would each look before the other has written.
-    connection.execute(select(MessageRow.id).where(MessageRow.id == late.message_id).with_for_update())
-    recorded = exists(select(AttemptRow.id).where(AttemptRow.id == late.attempt_id))
+    connection.execute(select(MESSAGES.c.id).where(MESSAGES.c.id == late.message_id).with_for_update())
+    recorded = exists(select(ATTEMPTS.c.id).where(ATTEMPTS.c.id == late.attempt_id))
     number = connection.execute(
-        update(MessageRow)
-        .where(MessageRow.id == late.message_id, ~recorded)
-        .values(calls_made=MessageRow.calls_made + 1)
-        .returning(MessageRow.calls_made)
+        update(MESSAGES)
+        .where(MESSAGES.c.id == late.message_id, ~recorded)
+        .values(calls_made=MESSAGES.c.calls_made + 1)
+        .returning(MESSAGES.c.calls_made)
     ).scalar()
     if number is not None:
         row = attempt_row(late) | {"number": number, "next_due_at": None}
         row["why_next"] = "the lease had run out: kept as evidence, the state is another's"
-        connection.execute(insert(AttemptRow), row)
+        connection.execute(insert(ATTEMPTS), row)
 
 
 def attempt_row(settlement: Settlement) -> dict[str, Any]:

@@ -6,18 +6,18 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
-from dispatcher.ledger.tables import SignOutRow
+from dispatcher.ledger.tables import SIGN_OUTS
 from dispatcher.ledger.upsert import insert_into
 
 
 def record(connection: Connection, session: str, *, now: datetime, forget_at: datetime) -> None:
     """Record that a session is over; remove records of sessions that have ended by themselves since."""
-    connection.execute(delete(SignOutRow).where(SignOutRow.forget_at < now))
+    connection.execute(delete(SIGN_OUTS).where(SIGN_OUTS.c.forget_at < now))
     values = {"session": session, "ended_at": now, "forget_at": forget_at}
-    connection.execute(insert_into(connection, SignOutRow).values(values).on_conflict_do_nothing())
+    connection.execute(insert_into(connection, SIGN_OUTS).values(values).on_conflict_do_nothing())
 
 
 def is_recorded(connection: Connection, session: str) -> bool:
     """Return whether a session was signed out."""
-    found = select(SignOutRow.session).where(SignOutRow.session == session)
+    found = select(SIGN_OUTS.c.session).where(SIGN_OUTS.c.session == session)
     return connection.execute(found).first() is not None

@@ -19,7 +19,7 @@ from dispatcher.ledger import bulk, claim, counts, minutes, pauses, settle
 from dispatcher.ledger.advance import advance
 from dispatcher.ledger.engine import make_engine, reading, transaction
 from dispatcher.ledger.lanes import anything_due, pause_running
-from dispatcher.ledger.tables import ASKED_FOR, QUEUED, MessageRow
+from dispatcher.ledger.tables import ASKED_FOR, MESSAGES, QUEUED
 from dispatcher.ports import Advance, ClaimRequest, Due, Taken
 
 TOO_LATE = "its time was over before it could be sent"
@@ -68,9 +68,9 @@ class SqlLedger:
     def expire(self, *, now: datetime, limit: int) -> int:
         """Give up queued messages whose time is over."""
         overdue = (
-            select(MessageRow.id)
-            .where(MessageRow.state == QUEUED, MessageRow.expires_at <= now, text(ASKED_FOR))
-            .order_by(MessageRow.expires_at)
+            select(MESSAGES.c.id)
+            .where(MESSAGES.c.state == QUEUED, MESSAGES.c.expires_at <= now, text(ASKED_FOR))
+            .order_by(MESSAGES.c.expires_at)
             .limit(limit)
         )
         with reading(self.engine) as connection:
@@ -78,10 +78,10 @@ class SqlLedger:
         if not ids:
             return 0
         give_up = (
-            update(MessageRow)
-            .where(MessageRow.id.in_(ids), MessageRow.state == State.QUEUED.value, MessageRow.expires_at <= now)
+            update(MESSAGES)
+            .where(MESSAGES.c.id.in_(ids), MESSAGES.c.state == State.QUEUED.value, MESSAGES.c.expires_at <= now)
             .values(state=State.EXPIRED.value, updated_at=now, last_error=TOO_LATE, failure=TOO_LATE)
-            .returning(MessageRow.id)
+            .returning(MESSAGES.c.id)
         )
         with transaction(self.engine) as connection:
             return len(connection.execute(give_up).all())

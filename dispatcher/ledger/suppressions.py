@@ -13,7 +13,7 @@ from dispatcher.domain.message import UNKEPT, Channel
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.texts import with_newlines
 from dispatcher.ledger.operations import By, audit
-from dispatcher.ledger.tables import SuppressionRow
+from dispatcher.ledger.tables import SUPPRESSIONS
 from dispatcher.ledger.upsert import insert_into
 
 
@@ -48,7 +48,7 @@ def record(connection: Connection, opt_outs: Sequence[OptOut], by: By) -> int:
         {"channel": channel, "recipient": recipient, "reason": _kept(each.reason), "created_at": each.opted_out_at}
         for (channel, recipient), each in earliest.items()
     ]
-    insert = insert_into(connection, SuppressionRow).on_conflict_do_nothing().returning(SuppressionRow.channel)
+    insert = insert_into(connection, SUPPRESSIONS).on_conflict_do_nothing().returning(SUPPRESSIONS.c.channel)
     new = Counter(connection.execute(insert, rows).scalars()) if rows else Counter[str]()
     for channel in dict.fromkeys(each.channel for each in opt_outs):
         audit(connection, by, "suppress", f"channel:{channel.value}", recipients=new[channel.value])
@@ -63,8 +63,8 @@ def _kept(reason: str | None) -> str | None:
 def remove(connection: Connection, channel: Channel, recipients: Sequence[str], by: By) -> int:
     """Take opt-outs back, and return how many there were."""
     gone = connection.execute(
-        delete(SuppressionRow).where(
-            SuppressionRow.channel == channel.value, SuppressionRow.recipient.in_([str(each) for each in recipients])
+        delete(SUPPRESSIONS).where(
+            SUPPRESSIONS.c.channel == channel.value, SUPPRESSIONS.c.recipient.in_([str(each) for each in recipients])
         )
     ).rowcount
     audit(connection, by, "unsuppress", f"channel:{channel.value}", recipients=gone)
@@ -75,10 +75,10 @@ def listed(
     connection: Connection, channel: Channel | None, *, after: tuple[str, str] | None, limit: int
 ) -> list[Suppression]:
     """Return opt-outs by channel and number; ``after`` is the last of the page before."""
-    place = (SuppressionRow.channel, SuppressionRow.recipient)
-    statement = select(*place, SuppressionRow.reason, SuppressionRow.created_at).order_by(*place).limit(limit)
+    place = (SUPPRESSIONS.c.channel, SUPPRESSIONS.c.recipient)
+    statement = select(*place, SUPPRESSIONS.c.reason, SUPPRESSIONS.c.created_at).order_by(*place).limit(limit)
     if channel is not None:
-        statement = statement.where(SuppressionRow.channel == channel.value)
+        statement = statement.where(SUPPRESSIONS.c.channel == channel.value)
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
     return [

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
-from sqlalchemy.orm import Session
-
-from dispatcher.ledger.tables import Base
+from sqlalchemy import Connection, Table
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
+    from sqlalchemy.orm import Session
 
 
-def insert_into(connection: Connection | Session, table: type[Base]) -> postgresql.Insert | sqlite.Insert:
+def insert_into(connection: Connection | Session, table: Table) -> postgresql.Insert | sqlite.Insert:
     """Begin an INSERT that can say what happens on a conflict, for the database behind the connection."""
-    bind = connection.get_bind() if isinstance(connection, Session) else connection
+    bind = connection if isinstance(connection, Connection) else connection.get_bind()
     if bind.dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql  # all drivers' dialects with it; SQLite needs none of them
 

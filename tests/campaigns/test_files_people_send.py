@@ -14,7 +14,7 @@ from dispatcher.domain.errors import InvalidCampaign
 from dispatcher.domain.message import Channel
 from dispatcher.ledger import CampaignBooks, SqlLedger
 from dispatcher.ledger.engine import reading
-from dispatcher.ledger.tables import LaneRow, MessageRow
+from dispatcher.ledger.tables import LANES, MESSAGES
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import campaigns_on, numbers, write
 from tests.making import wish
@@ -29,7 +29,7 @@ def campaigns(engine: Engine, clock: FakeClock) -> Campaigns:
 
 def bodies(engine: Engine) -> list[str | None]:
     with reading(engine) as connection:
-        return list(connection.execute(select(MessageRow.body).order_by(MessageRow.id)).scalars())
+        return list(connection.execute(select(MESSAGES.c.body).order_by(MESSAGES.c.id)).scalars())
 
 
 def reported(campaigns: Campaigns, tmp_path: Path, text: str, template: str, **wanted: Any) -> DryRun:
@@ -147,8 +147,8 @@ def test_rows_whose_window_never_opens_are_invalid_before_anything_is_written(
     assert "Europe/Moscow to Asia/Vladivostok" in russia.reason
     campaigns.create(file, name="x", template="Hi", window="09:00-10:00")
     with reading(engine) as connection:
-        assert connection.execute(select(MessageRow.recipient)).scalars().all() == ["+33612345678"]
-        assert connection.execute(select(LaneRow.zones)).scalars().all() == ["Europe/Paris"]
+        assert connection.execute(select(MESSAGES.c.recipient)).scalars().all() == ["+33612345678"]
+        assert connection.execute(select(LANES.c.zones)).scalars().all() == ["Europe/Paris"]
     with pytest.raises(InvalidCampaign, match="no row of 1 can get a message; first line 1: window is never open"):
         campaigns.create(["+61491570006"], name="y", template="Hi", window="09:00-10:00")
 

@@ -23,7 +23,7 @@ from dispatcher.domain.written_number import Form
 from dispatcher.inspection import tell
 from dispatcher.ledger import Books, By, Filter, SqlLedger
 from dispatcher.ledger.engine import transaction
-from dispatcher.ledger.tables import CampaignRow
+from dispatcher.ledger.tables import CAMPAIGNS
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import KnownLimits, campaigns_on, numbers, rows, write
 from tests.making import outcome, settled, wish
@@ -176,7 +176,7 @@ def test_only_moves_of_the_machine_are_made(
 ) -> None:
     campaigns.create(numbers(1), name="spring", template="Hi")
     with transaction(engine) as connection:
-        connection.execute(update(CampaignRow).values(state=state.value))
+        connection.execute(update(CAMPAIGNS).values(state=state.value))
     aim = AIMS[action]
     allowed = aim in CAMPAIGN_TRANSITIONS[state] or (action == "schedule" and state is CampaignState.SCHEDULED)
     if action in ("start", "schedule"):

@@ -11,7 +11,7 @@ from sqlalchemy import text, update
 
 from dispatcher.inspection import Pruning
 from dispatcher.ledger import RetentionBooks
-from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.tables import MESSAGES
 from dispatcher.sandbox import SandboxControl
 
 from .conftest import MOBILE, Shell
@@ -37,7 +37,7 @@ def grow_old(shell: Shell, days: int) -> None:
                 text("UPDATE dispatcher_audit SET subject = :new WHERE subject = :old"), {"new": id_, "old": row.id}
             )
         connection.execute(
-            update(MessageRow).values(updated_at=text(f"datetime(updated_at, '-{days} days') || '.000000'"))
+            update(MESSAGES).values(updated_at=text(f"datetime(updated_at, '-{days} days') || '.000000'"))
         )
     services.close()
 

@@ -13,7 +13,7 @@ from dispatcher.domain.errors import CredentialsRefused, TokenUnavailable
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
-from dispatcher.ledger.tables import GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import GIFT_GUARDS, MESSAGES
 from dispatcher.ports import ChannelReport, Permits
 from dispatcher.testing import ACCEPTED, MINTED, ScriptedTransport
 from tests.engine.conftest import House
@@ -49,8 +49,8 @@ def test_invariant_5_the_claim_has_committed_before_the_request_leaves(house: Ho
 
     def look(_messages: object) -> None:
         with house.books.engine.connect() as connection:  # another connection sees only what has committed
-            seen.append(connection.execute(select(MessageRow.state)).scalar_one())
-            seen.append(connection.execute(select(GiftGuardRow.message_id)).scalar_one())
+            seen.append(connection.execute(select(MESSAGES.c.state)).scalar_one())
+            seen.append(connection.execute(select(GIFT_GUARDS.c.message_id)).scalar_one())
 
     house.transport.on_start = look
     house.pump()

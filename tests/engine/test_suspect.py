@@ -21,7 +21,7 @@ from dispatcher.domain.suspicion import Suspicion
 from dispatcher.engine.suspects import channel_report
 from dispatcher.ledger import By
 from dispatcher.ledger.engine import reading, transaction
-from dispatcher.ledger.tables import CampaignRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, MESSAGES
 from dispatcher.ports import ChannelReport, Permits
 from dispatcher.testing import ACCEPTED, MINTED
 from tests.engine.conftest import House
@@ -206,8 +206,8 @@ def begin_campaign(house: House, *texts: str) -> tuple[UUID, list[NewMessage]]:
         replace(sms(now, text, bulk=True), recipient=Recipient(f"+6149157{n:04}")) for n, text in enumerate(texts)
     ]
     with transaction(house.ledger.engine) as connection:
-        connection.execute(insert(CampaignRow).values(values))
-        connection.execute(insert(MessageRow), [row(each, campaign_id=id_) for each in messages])
+        connection.execute(insert(CAMPAIGNS).values(values))
+        connection.execute(insert(MESSAGES), [row(each, campaign_id=id_) for each in messages])
     return id_, messages
 
 
@@ -232,7 +232,7 @@ def test_suspect_a_campaign_full_of_poison_is_paused_and_one_time_codes_go_on(ho
     assert paused(house) == []
     with reading(house.ledger.engine) as connection:
         state, why = connection.execute(
-            select(CampaignRow.state, CampaignRow.pause_reason).where(CampaignRow.id == campaign)
+            select(CAMPAIGNS.c.state, CAMPAIGNS.c.pause_reason).where(CAMPAIGNS.c.id == campaign)
         ).one()
     assert (state, "403 Forbidden" in (why or "")) == ("paused", True)
     assert len(house.transport.carried) - len(codes) < 40, "it is asked in vain only a few times an hour"

@@ -31,11 +31,11 @@ from dispatcher.engine import Spool
 from dispatcher.ledger import bulk, make_engine
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.tables import (
-    AttemptRow,
-    CampaignRow,
-    GiftGuardRow,
-    MessageRow,
-    OperationRow,
+    ATTEMPTS,
+    CAMPAIGNS,
+    GIFT_GUARDS,
+    MESSAGES,
+    OPERATIONS,
 )
 from tests.faults.walk.beats import Beats
 from tests.faults.walk.expected import BUDGET, POLICIES, Expected
@@ -101,12 +101,12 @@ class Walk(Hands, Beats, Persons):
     @invariant()
     def the_ledger_is_as_the_model_says(self) -> None:
         with reading(self.engine) as connection:
-            rows = {each.id: each for each in connection.execute(select(MessageRow.__table__))}
-            guards = connection.execute(select(GiftGuardRow.__table__)).all()
-            numbers = select(AttemptRow.message_id, AttemptRow.id, AttemptRow.why_next).order_by(AttemptRow.number)
-            attempts = connection.execute(numbers.add_columns(AttemptRow.number)).all()
-            campaigns = connection.execute(select(CampaignRow.__table__)).all()
-            operations = connection.execute(select(OperationRow.__table__)).all()
+            rows = {each.id: each for each in connection.execute(select(MESSAGES))}
+            guards = connection.execute(select(GIFT_GUARDS)).all()
+            numbers = select(ATTEMPTS.c.message_id, ATTEMPTS.c.id, ATTEMPTS.c.why_next).order_by(ATTEMPTS.c.number)
+            attempts = connection.execute(numbers.add_columns(ATTEMPTS.c.number)).all()
+            campaigns = connection.execute(select(CAMPAIGNS)).all()
+            operations = connection.execute(select(OPERATIONS)).all()
         assert rows.keys() == self.model.messages.keys(), "nothing is lost and nothing is made up"
         recorded: dict[UUID, list[tuple[int, UUID]]] = {id_: [] for id_ in rows}
         marked: Counter[UUID] = Counter()

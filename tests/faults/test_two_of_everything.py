@@ -45,7 +45,7 @@ from dispatcher.ledger import (
     sql_ledger,
 )
 from dispatcher.ledger.engine import reading, transaction
-from dispatcher.ledger.tables import AttemptRow, AuditRow
+from dispatcher.ledger.tables import ATTEMPTS, AUDIT
 from dispatcher.testing import ACCEPTED, FakeClock, FixedToken, OpenLimiter, SilentBell
 from tests.campaigns.making import campaigns_on, numbers
 from tests.making import NUMBER, POLICIES, gift, outcome, settled, sms, wish
@@ -126,7 +126,7 @@ def dead(engine: Engine, clock: FakeClock, count: int) -> list[UUID]:
 def attempts(engine: Engine) -> Counter[UUID]:
     """Count recorded attempts by their message, having seen that they are numbered without gaps."""
     with reading(engine) as connection:
-        found = connection.execute(select(AttemptRow.message_id, AttemptRow.number).order_by(AttemptRow.number)).all()
+        found = connection.execute(select(ATTEMPTS.c.message_id, ATTEMPTS.c.number).order_by(ATTEMPTS.c.number)).all()
     by_message: dict[UUID, list[int]] = {}
     for each in found:
         by_message.setdefault(each.message_id, []).append(each.number)
@@ -136,8 +136,8 @@ def attempts(engine: Engine) -> Counter[UUID]:
 
 def audited(engine: Engine, action: str) -> Counter[str]:
     with reading(engine) as connection:
-        counted = select(AuditRow.subject, func.count().label("times")).where(AuditRow.action == action)
-        return Counter({each.subject: each.times for each in connection.execute(counted.group_by(AuditRow.subject))})
+        counted = select(AUDIT.c.subject, func.count().label("times")).where(AUDIT.c.action == action)
+        return Counter({each.subject: each.times for each in connection.execute(counted.group_by(AUDIT.c.subject))})
 
 
 def states(engine: Engine) -> Counter[State]:

@@ -22,7 +22,7 @@ from dispatcher.domain.errors import InvalidCampaign
 from dispatcher.domain.message import Channel
 from dispatcher.domain.texts import composed, is_blank
 from dispatcher.ledger import By, CampaignBooks
-from dispatcher.ledger.tables import Base
+from dispatcher.ledger.tables import METADATA
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import campaigns_on, numbers
 from tests.fuzz.hostile import TEXTS
@@ -297,7 +297,7 @@ def _counted(engine: Engine) -> dict[str, int]:
     with engine.connect() as connection:
         return {
             name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()
-            for name in Base.metadata.tables
+            for name in METADATA.tables
             if name != "dispatcher_audit"  # that a campaign was asked for and made none may well be told
         }
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, func, select
 from dispatcher.client import Dispatcher
 from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage
 from dispatcher.domain.state import State
-from dispatcher.ledger.tables import AuditRow, MessageRow
+from dispatcher.ledger.tables import AUDIT, MESSAGES
 from dispatcher.testing import ACCEPTED
 from tests.engine.conftest import House, house
 from tests.fuzz.hostile import MOMENTS, TEXTS
@@ -141,4 +141,4 @@ def test_a_damaged_line_of_the_spool_costs_only_itself(
 def rows(engine: Engine) -> list[int | None]:
     """Count what was written."""
     with engine.connect() as connection:
-        return [connection.scalar(select(func.count()).select_from(each)) for each in (MessageRow, AuditRow)]
+        return [connection.scalar(select(func.count()).select_from(each)) for each in (MESSAGES, AUDIT)]

@@ -21,7 +21,7 @@ from sqlalchemy import select
 from starlette.routing import Route
 
 import dispatcher.web
-from dispatcher.ledger.tables import Base
+from dispatcher.ledger.tables import METADATA
 from dispatcher.web import make_web
 from dispatcher.web.guard import HEADERS, Seal
 from dispatcher.wiring import Services
@@ -117,6 +117,6 @@ def sealed(form: dict[str, Any]) -> str:
 
 def rows_of(site: Site) -> dict[str, list[tuple[Any, ...]]]:
     """Return the whole ledger."""
-    tables = Base.metadata.sorted_tables
+    tables = METADATA.sorted_tables
     with site.services.engine.connect() as connection:
         return {table.name: [tuple(row) for row in connection.execute(select(table))] for table in tables}

@@ -17,7 +17,7 @@ from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import Books, By, CampaignBooks, Filter, Resolution, SqlLedger, after_campaigns
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.operations import audit_each
-from dispatcher.ledger.tables import CampaignRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, MESSAGES
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import campaigns_on, numbers, rows
 from tests.making import outcome, settled, sms, wish
@@ -319,7 +319,7 @@ def test_a_message_that_was_queued_while_its_campaign_finished_is_found(
 ) -> None:
     campaign = begin(engine, clock, "spring", 1)
     with transaction(engine) as connection:  # as if the clock had finished it in the very moment of a replay
-        connection.execute(update(CampaignRow).values(state="finished", finished_at=clock.now()))
+        connection.execute(update(CAMPAIGNS).values(state="finished", finished_at=clock.now()))
     ledger.advance(now=clock.now())
     assert shelf.find(campaign).state is CampaignState.RUNNING
 
@@ -384,7 +384,7 @@ def test_retry_failed_queues_dead_and_expired_ones_once_and_never_one_in_doubt(
     assert books.message(dead.id).state is State.QUEUED
     assert books.message(given_up.id).state is State.DEAD, "it may have been carried out"
     with transaction(engine) as connection:
-        assert connection.execute(select(MessageRow.state).where(MessageRow.id == doubtful.id)).scalar() == "in_doubt"
+        assert connection.execute(select(MESSAGES.c.state).where(MESSAGES.c.id == doubtful.id)).scalar() == "in_doubt"
 
 
 def test_what_fails_again_during_a_retry_is_not_retried_by_it(
@@ -414,9 +414,9 @@ def test_what_fails_again_during_a_retry_is_not_retried_by_it(
     def between(*args: Any) -> None:
         hold(*args)
         if pages:
-            rows = args[0].execute(select(MessageRow.id).where(MessageRow.state == "queued")).scalars().all()
+            rows = args[0].execute(select(MESSAGES.c.id).where(MESSAGES.c.state == "queued")).scalars().all()
             changes = {"state": "dead", "updated_at": clock.now()}
-            args[0].execute(update(MessageRow).where(MessageRow.id.in_(rows)).values(changes))
+            args[0].execute(update(MESSAGES).where(MESSAGES.c.id.in_(rows)).values(changes))
 
     monkeypatch.setattr(after_campaigns, "_hold", between)
     assert campaigns_on(engine, clock).retry_failed(campaign)[1] == 10

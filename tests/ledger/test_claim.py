@@ -16,7 +16,7 @@ from dispatcher.domain.state import State
 from dispatcher.ledger import Books, By, SqlLedger
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.lanes import NOBODY, OF_NONE, runners
-from dispatcher.ledger.tables import CampaignRow, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import CAMPAIGNS, GIFT_GUARDS, MESSAGES
 from dispatcher.testing import FakeClock
 from tests.making import gift, new_id, row, sms, wish
 
@@ -78,7 +78,7 @@ def test_running_campaigns_share_and_paused_ones_wait(
     states = ("running", "running", "paused")
     with transaction(engine) as connection:
         connection.execute(
-            insert(CampaignRow),
+            insert(CAMPAIGNS),
             [
                 {"id": id_, "name": f"burst {id_}", "channel": "sms", "state": state, "created_at": clock.now()}
                 for id_, state in zip(campaigns, states, strict=True)
@@ -88,7 +88,7 @@ def test_running_campaigns_share_and_paused_ones_wait(
             for n in range(size):
                 number = f"+4477009{campaigns.index(campaign)}{n:04d}"
                 message = row(sms(clock.now(), bulk=True), campaign_id=campaign, recipient=number)
-                connection.execute(insert(MessageRow), message)
+                connection.execute(insert(MESSAGES), message)
     claimed = ledger.claim(wish(clock.now(), count=80, bulk_limit=80)).messages
     counts = [sum(m.campaign_id == campaign for m in claimed) for campaign in campaigns]
     assert counts == [75, 5, 0], "the small one whole, the big one the rest, the paused one nothing"
@@ -101,8 +101,8 @@ def test_campaigns_take_turns_in_a_ring_and_messages_of_none_have_their_place_in
     with transaction(engine) as connection:
         for campaign in campaigns:
             name = {"id": campaign, "name": str(campaign), "channel": "sms", "state": "running"}
-            connection.execute(insert(CampaignRow), name | {"created_at": clock.now()})
-            connection.execute(insert(MessageRow), row(sms(clock.now(), bulk=True), campaign_id=campaign))
+            connection.execute(insert(CAMPAIGNS), name | {"created_at": clock.now()})
+            connection.execute(insert(MESSAGES), row(sms(clock.now(), bulk=True), campaign_id=campaign))
 
     def ring(after: UUID) -> list[UUID | None]:
         with engine.connect() as connection:
@@ -123,7 +123,7 @@ def test_with_many_campaigns_each_has_its_turn_and_a_claim_asks_no_more_often(
         name = {"id": campaign, "name": f"burst {place}", "channel": "sms", "state": "running"}
         due_at = clock.now() + timedelta(days=place % 2)
         with transaction(engine) as connection:
-            connection.execute(insert(CampaignRow), name | {"created_at": clock.now()})
+            connection.execute(insert(CAMPAIGNS), name | {"created_at": clock.now()})
             rows = [
                 row(
                     sms(clock.now(), bulk=True),
@@ -133,7 +133,7 @@ def test_with_many_campaigns_each_has_its_turn_and_a_claim_asks_no_more_often(
                 )
                 for n in range(40)
             ]
-            connection.execute(insert(MessageRow), rows)
+            connection.execute(insert(MESSAGES), rows)
     books.enqueue([sms(clock.now(), f"text {n}", bulk=True) for n in range(40)], source="test")
     asked, taken = [0], Counter[UUID | None]()
     event.listen(engine, "before_cursor_execute", lambda *_: asked.append(asked.pop() + 1))
@@ -173,15 +173,15 @@ def test_invariant_2_no_double_gift_the_database_refuses_a_second_live_send(
     claimed = ledger.claim(wish(clock.now(), Channel.GIFT)).messages[0]
     with transaction(engine) as connection:  # what a bug might do
         connection.execute(
-            update(MessageRow)
-            .where(MessageRow.id == claimed.id)
+            update(MESSAGES)
+            .where(MESSAGES.c.id == claimed.id)
             .values(state="queued", lease_token=None, lease_expires_at=None)
         )
     assert ledger.claim(wish(clock.now(), Channel.GIFT)).messages == []
     with pytest.raises(IntegrityError), transaction(engine) as connection:
-        connection.execute(insert(GiftGuardRow), [{"message_id": claimed.id, "guarded_at": clock.now()}])
+        connection.execute(insert(GIFT_GUARDS), [{"message_id": claimed.id, "guarded_at": clock.now()}])
     with engine.connect() as connection:
-        assert connection.execute(select(GiftGuardRow.message_id)).scalars().all() == [claimed.id]
+        assert connection.execute(select(GIFT_GUARDS.c.message_id)).scalars().all() == [claimed.id]
 
 
 def test_leases_are_renewed_only_while_they_last(books: Books, ledger: SqlLedger, clock: FakeClock) -> None:

@@ -18,7 +18,7 @@ from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger import Books, By, CampaignBooks, Filter, Resolution, SqlLedger
 from dispatcher.ledger.engine import reading
-from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.tables import MESSAGES
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import campaigns_on, numbers
 from tests.making import outcome, settled, sms, wish
@@ -45,7 +45,7 @@ def begin(engine: Engine, clock: FakeClock, name: str, size: int, first: int = 0
 
 def scanned(engine: Engine, campaign: UUID) -> dict[State, int]:
     """Count from the rows themselves."""
-    rows = select(MessageRow.state, func.count()).where(MessageRow.campaign_id == campaign).group_by(MessageRow.state)
+    rows = select(MESSAGES.c.state, func.count()).where(MESSAGES.c.campaign_id == campaign).group_by(MESSAGES.c.state)
     with reading(engine) as connection:
         return {State(row[0]): row[1] for row in connection.execute(rows)}
 

@@ -14,14 +14,14 @@ from dispatcher.domain.errors import IdempotencyConflict, LedgerOutdated
 from dispatcher.domain.state import State
 from dispatcher.ledger import Books, after_commit, make_engine
 from dispatcher.ledger.engine import transaction
-from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.tables import MESSAGES
 from dispatcher.testing import FakeClock
 from tests.making import NUMBER, gift, row, sms
 
 
 def count(engine: Engine) -> int:
     with engine.connect() as connection:
-        return connection.execute(select(func.count()).select_from(MessageRow)).scalar_one()
+        return connection.execute(select(func.count()).select_from(MESSAGES)).scalar_one()
 
 
 def test_what_was_enqueued_reads_back_exactly(books: Books, clock: FakeClock) -> None:
@@ -125,7 +125,7 @@ def test_the_database_itself_refuses_rows_that_cannot_be(
     engine: Engine, clock: FakeClock, changes: dict[str, object]
 ) -> None:
     with pytest.raises(IntegrityError), transaction(engine) as connection:
-        connection.execute(insert(MessageRow), row(sms(clock.now())) | changes)
+        connection.execute(insert(MESSAGES), row(sms(clock.now())) | changes)
 
 
 def test_a_database_without_tables_says_what_to_do(tmp_path: object, clock: FakeClock) -> None:
@@ -137,7 +137,7 @@ def test_a_database_without_tables_says_what_to_do(tmp_path: object, clock: Fake
 def test_an_error_of_the_database_does_not_tell_what_was_to_be_written(engine: Engine, clock: FakeClock) -> None:
     wrong = row(sms(clock.now(), "a private text"), state="lost")
     with pytest.raises(IntegrityError) as caught, transaction(engine) as connection:
-        connection.execute(insert(MessageRow), wrong)
+        connection.execute(insert(MESSAGES), wrong)
     told = "".join(traceback.format_exception(caught.value))
     assert "ck_dispatcher_messages_" in told
     assert "private" not in told
@@ -165,7 +165,7 @@ def test_the_database_refuses_a_gift_that_no_worker_could_read(engine: Engine, c
     """Whoever writes it: else each claim of the channel would stumble over it."""
     good = row(gift(clock.now()))
     with transaction(engine) as connection:
-        connection.execute(insert(MessageRow), good | {"gift": {"sku": "A", "amount": "5", "currency": "AUD"}})
-    for statement in (insert(MessageRow).values(row(gift(clock.now())) | {"gift": wrong}), update(MessageRow)):
+        connection.execute(insert(MESSAGES), good | {"gift": {"sku": "A", "amount": "5", "currency": "AUD"}})
+    for statement in (insert(MESSAGES).values(row(gift(clock.now())) | {"gift": wrong}), update(MESSAGES)):
         with pytest.raises(IntegrityError, match="gift"), transaction(engine) as connection:
             connection.execute(statement.values(gift=wrong))

@@ -36,7 +36,7 @@ from dispatcher.ledger import (
 )
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.retention_books import PruneRun
-from dispatcher.ledger.tables import AttemptRow, AuditRow, Base, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import ATTEMPTS, AUDIT, GIFT_GUARDS, MESSAGES, METADATA
 from dispatcher.testing import ACCEPTED, FakeClock
 from tests.campaigns.making import campaigns_on, numbers
 from tests.making import NUMBER, gift, outcome, settled, sms, wish
@@ -83,7 +83,7 @@ def carry_out(engine: Engine, clock: FakeClock, what: Any = ACCEPTED) -> None:
 
 def row_of(engine: Engine, id_: UUID) -> dict[str, Any] | None:
     with engine.connect() as connection:
-        found = connection.execute(select(MessageRow.__table__).where(MessageRow.id == id_)).one_or_none()
+        found = connection.execute(select(MESSAGES).where(MESSAGES.c.id == id_)).one_or_none()
     return None if found is None else dict(found._mapping)
 
 
@@ -91,7 +91,7 @@ def everything(engine: Engine) -> str:
     """Return all that the ledger holds as one text."""
     with engine.connect() as connection:
         return "\n".join(
-            str(tuple(row)) for table in Base.metadata.sorted_tables for row in connection.execute(select(table))
+            str(tuple(row)) for table in METADATA.sorted_tables for row in connection.execute(select(table))
         )
 
 
@@ -138,7 +138,7 @@ def unsettled(engine: Engine, books: Books, clock: FakeClock) -> set[UUID]:
     send(engine, clock, doubtful[:1], outcome(OutcomeKind.IN_DOUBT))
     books.enqueue(doubtful[1:], source="test")
     with transaction(engine) as connection:
-        connection.execute(update(MessageRow).where(MessageRow.id == doubtful[1].id).values(state="in_doubt"))
+        connection.execute(update(MESSAGES).where(MESSAGES.c.id == doubtful[1].id).values(state="in_doubt"))
     under_way = SqlLedger.on(engine).claim(wish(clock.now(), count=1)).messages
     assert [each.id for each in under_way] == [doubtful[2].id]
     waiting = [sms(clock.now()), gift(clock.now())]
@@ -154,7 +154,7 @@ def test_what_waits_is_under_way_or_in_doubt_is_never_touched(engine: Engine, bo
     assert prune(engine, clock, Ages(redact_days=1, remove_days=1)) == Pruned()
     assert {id_: row_of(engine, id_) for id_ in ids} == before
     with engine.connect() as connection:
-        assert len(connection.execute(select(GiftGuardRow.message_id)).all()) == 1
+        assert len(connection.execute(select(GIFT_GUARDS.c.message_id)).all()) == 1
 
 
 def test_a_step_that_was_told_of_them_touches_them_no_more_than_a_look(
@@ -191,8 +191,8 @@ def test_a_removed_message_takes_its_calls_and_its_guard_with_it(engine: Engine,
     clock.advance(366 * DAY)
     assert prune(engine, clock) == Pruned(removed=2)
     with engine.connect() as connection:
-        for table in (MessageRow, AttemptRow, GiftGuardRow):
-            assert connection.execute(select(table.__table__)).all() == []
+        for table in (MESSAGES, ATTEMPTS, GIFT_GUARDS):
+            assert connection.execute(select(table)).all() == []
         assert connection.execute(text("SELECT sum(calls) FROM dispatcher_minutes")).scalar_one() == 2
 
 
@@ -248,11 +248,11 @@ def burst(engine: Engine, clock: FakeClock) -> tuple[Campaigns, UUID]:
     dice = [ACCEPTED] * 6 + [HEARD] * 5
     ledger.settle([settled(each, what, clock.now()) for each, what in zip(claimed, dice, strict=False)])
     with transaction(engine) as connection:  # an SMS needs three doubtful calls to be in doubt
-        doubt = update(MessageRow).where(MessageRow.id == claimed[11].id)
+        doubt = update(MESSAGES).where(MESSAGES.c.id == claimed[11].id)
         connection.execute(doubt.values(state="in_doubt", lease_expires_at=None))
     ledger.settle([settled(each, ACCEPTED, clock.now()) for each in claimed[12:]])
     with engine.connect() as connection:
-        queued = select(MessageRow.id).where(MessageRow.state == "queued").limit(2)
+        queued = select(MESSAGES.c.id).where(MESSAGES.c.state == "queued").limit(2)
         called_off = connection.execute(queued).scalars().all()
     for each in called_off:
         books.cancel(each, by(clock))
@@ -296,7 +296,7 @@ def test_a_campaigns_recipients_stay_apart_and_are_exported_without_numbers(
     clock.advance(31 * DAY)
     prune(engine, clock)
     with engine.connect() as connection:
-        stored = connection.execute(select(MessageRow.recipient)).scalars().all()
+        stored = connection.execute(select(MESSAGES.c.recipient)).scalars().all()
     assert len(set(stored)) == 23
     assert max(map(len, stored)) <= 20, "the column is so wide"
     told = [str(each.recipient) for each in campaigns.deliveries(id_)]
@@ -452,14 +452,14 @@ def test_a_step_waits_for_nobodys_messages_and_nobody_else_for_a_steps(fresh_pos
     clock.advance(31 * DAY)
     Books(engine=engine).enqueue([sms(clock.now()), gift(clock.now())], source="test")
     with engine.begin() as held:
-        held.execute(update(MessageRow).where(MessageRow.id == old[0].id).values(tags=["held"]))
+        held.execute(update(MESSAGES).where(MESSAGES.c.id == old[0].id).values(tags=["held"]))
         assert prune(engine, clock) == Pruned(redacted=2), "that which is held is passed over"
     with engine.begin() as step:
         before = clock.now() - DAY
         assert retention.redact(step, [old[0].id], before, clock.now()) == 1
         carry_out(engine, clock)  # claims and settlements go on
         with engine.connect() as connection:
-            states = connection.execute(select(MessageRow.state).order_by(MessageRow.id)).scalars().all()
+            states = connection.execute(select(MESSAGES.c.state).order_by(MESSAGES.c.id)).scalars().all()
         assert states == ["dead"] * 3 + ["accepted"] * 2
     engine.dispose()
 
@@ -597,9 +597,9 @@ def test_audit_of_others_is_left_alone(engine: Engine, books: Books, clock: Fake
     books.replay(dead.id, by(clock, "again"), budget=1, life=LIFE)
     carry_out(engine, clock, HEARD)
     with engine.connect() as connection:
-        before = connection.execute(select(AuditRow.__table__)).all()
+        before = connection.execute(select(AUDIT)).all()
     clock.advance(31 * DAY)
     prune(engine, clock)
     with engine.connect() as connection:
-        after = connection.execute(select(AuditRow.__table__).where(AuditRow.action != "prune")).all()
+        after = connection.execute(select(AUDIT).where(AUDIT.c.action != "prune")).all()
     assert after == before

@@ -19,7 +19,7 @@ from dispatcher.domain.state import State
 from dispatcher.inspection.grouping import query_of
 from dispatcher.ledger import Books, Filter, InspectionBooks, Message, SqlLedger, make_engine
 from dispatcher.ledger.engine import transaction
-from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.tables import MESSAGES
 from dispatcher.testing import FakeClock
 from tests.campaigns.making import campaigns_on, numbers
 from tests.making import gift, outcome, settled, sms, wish
@@ -174,6 +174,6 @@ def test_counts_are_capped(engine: Engine, clock: FakeClock) -> None:
 def test_what_was_put_away_is_listed_only_where_no_state_is_asked_for(engine: Engine, clock: FakeClock) -> None:
     desk, messages = InspectionBooks(engine=engine), populate(engine, clock)
     with transaction(engine) as connection:
-        connection.execute(update(MessageRow).where(MessageRow.state == "dead").values(discarded_at=clock.now()))
+        connection.execute(update(MESSAGES).where(MESSAGES.c.state == "dead").values(discarded_at=clock.now()))
     assert desk.search(parse_query("state:dead", now=clock.now()), limit=100) == []
     assert len(desk.search(parse_query("", now=clock.now()), limit=1000)) == len(messages)

@@ -17,7 +17,7 @@ from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.state import State
 from dispatcher.ledger import Books, By, Resolution, SqlLedger
 from dispatcher.ledger.engine import transaction
-from dispatcher.ledger.tables import GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import GIFT_GUARDS, MESSAGES
 from dispatcher.testing import ACCEPTED, FakeClock
 from tests.making import gift, outcome, settled, sms, wish
 
@@ -27,7 +27,7 @@ IN_DOUBT = outcome(OutcomeKind.IN_DOUBT, error="read_timeout")
 
 def guarded(engine: Engine) -> set[object]:
     with engine.connect() as connection:
-        return set(connection.execute(select(GiftGuardRow.message_id)).scalars())
+        return set(connection.execute(select(GIFT_GUARDS.c.message_id)).scalars())
 
 
 def claim(books: Books, ledger: SqlLedger, clock: FakeClock, message: NewMessage) -> Claimed:
@@ -263,7 +263,7 @@ def test_invariant_9_outcomes_do_not_move_backwards(
     answer = settled(held, ACCEPTED, clock.now())
     ledger.settle([answer])
     with transaction(engine) as connection:
-        connection.execute(update(MessageRow).where(MessageRow.id == held.id).values(state=receipt.value))
+        connection.execute(update(MESSAGES).where(MESSAGES.c.id == held.id).values(state=receipt.value))
     late = [settled(held, what, clock.now()) for what in (ACCEPTED, IN_DOUBT, outcome(OutcomeKind.FAILED))]
     assert ledger.settle([answer, *late]) == frozenset()
     by = By(actor="olga", reason="mistaken", now=clock.now())

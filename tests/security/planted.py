@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, select
 
-from dispatcher.ledger.tables import Base
+from dispatcher.ledger.tables import METADATA
 from tests.peeking import opened
 from tests.security.conftest import CLIENT_SECRET, ENQUEUE_KEY, REDIS_PASSWORD, WEB_SECRET
 from tests.security.roles import PASSWORD as LEDGER_PASSWORD
@@ -124,7 +124,7 @@ def rows_without_content(engine: Engine) -> str:
     """Return all rows of all tables, but for the columns that hold content by design."""
     told = []
     with engine.connect() as connection:
-        for table in Base.metadata.sorted_tables:
+        for table in METADATA.sorted_tables:
             columns = [each for each in table.columns if each.name not in BY_DESIGN.get(table.name, ())]
             told += [f"{table.name}: {dict(row)}" for row in connection.execute(select(*columns)).mappings()]
     return "\n".join(told)

@@ -20,7 +20,7 @@ from dispatcher.domain.operation import Deed, Stage
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import Books, CampaignBooks, InspectionBooks, make_engine, migrate
-from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.tables import MESSAGES
 from dispatcher.settings import load_settings
 from dispatcher.wiring import Services
 from tests.campaigns.making import numbers
@@ -30,23 +30,23 @@ from tests.security.conftest import Start
 from tests.security.roles import Roles, documented_roles, rights
 from tests.web.conftest import serve
 
-MESSAGES = "dispatcher_messages"
+TABLE = "dispatcher_messages"
 ANOTHER = "+61491570157"
 SEEN = {"id", "state", "idempotency_key", "fingerprint"}
 REFUSED = [
-    *(f"SELECT {column} FROM {MESSAGES}" for column in ("*", "recipient", "body", "gift", "tags", "provider_id")),
-    f"SELECT id FROM {MESSAGES} WHERE recipient = 'x'",
-    f"SELECT id FROM {MESSAGES} ORDER BY body",
-    f"SELECT id FROM {MESSAGES} FOR UPDATE",
-    f"UPDATE {MESSAGES} SET state = 'cancelled'",
-    f"DELETE FROM {MESSAGES}",
-    f"TRUNCATE {MESSAGES} CASCADE",
-    f"INSERT INTO {MESSAGES} SELECT * FROM {MESSAGES}",
-    f"INSERT INTO {MESSAGES} (id) VALUES (gen_random_uuid()) ON CONFLICT (id) DO UPDATE SET body = 'x'",
-    f"INSERT INTO {MESSAGES} (id) VALUES (gen_random_uuid()) RETURNING recipient",
-    f"ALTER TABLE {MESSAGES} DROP COLUMN body",
-    f"COPY {MESSAGES} TO STDOUT",
-    f"COPY {MESSAGES} FROM PROGRAM 'true'",
+    *(f"SELECT {column} FROM {TABLE}" for column in ("*", "recipient", "body", "gift", "tags", "provider_id")),
+    f"SELECT id FROM {TABLE} WHERE recipient = 'x'",
+    f"SELECT id FROM {TABLE} ORDER BY body",
+    f"SELECT id FROM {TABLE} FOR UPDATE",
+    f"UPDATE {TABLE} SET state = 'cancelled'",
+    f"DELETE FROM {TABLE}",
+    f"TRUNCATE {TABLE} CASCADE",
+    f"INSERT INTO {TABLE} SELECT * FROM {TABLE}",
+    f"INSERT INTO {TABLE} (id) VALUES (gen_random_uuid()) ON CONFLICT (id) DO UPDATE SET body = 'x'",
+    f"INSERT INTO {TABLE} (id) VALUES (gen_random_uuid()) RETURNING recipient",
+    f"ALTER TABLE {TABLE} DROP COLUMN body",
+    f"COPY {TABLE} TO STDOUT",
+    f"COPY {TABLE} FROM PROGRAM 'true'",
     "CREATE TABLE mine (id int)",
     "SELECT pg_read_file('/etc/hostname')",
     "SET ROLE dispatcher_runtime",
@@ -106,17 +106,17 @@ class TestAProducer:
             assert client.send_sms(NUMBER, "hello", idempotency_key="a", session=session).duplicate
             session.commit()
         with admin.connect() as connection:
-            found = connection.execute(text(f"SELECT id, body FROM {MESSAGES} ORDER BY id")).all()
+            found = connection.execute(text(f"SELECT id, body FROM {TABLE} ORDER BY id")).all()
         assert [each.body for each in found] == ["hello", None, "one", "kept"]
         assert found[-1].id == kept.id
 
     def test_has_these_rights_and_no_others(self, roles: Roles, admin: Engine) -> None:
         with admin.connect() as connection:
             found = rights(connection, "dispatcher_producer")
-        reads = {(MESSAGES, column, "SELECT") for column in SEEN}
+        reads = {(TABLE, column, "SELECT") for column in SEEN}
         assert {each for each in found if each[2] != "INSERT"} == reads
         written = {column for table, column, may in found if may == "INSERT"}
-        assert {table for table, _, _ in found} == {MESSAGES}
+        assert {table for table, _, _ in found} == {TABLE}
         assert not written & {"lease_token", "provider_id", "accepted_at", "attempts_made", "operation_id"}
 
     def test_is_refused_everything_else_by_the_database(self, roles: Roles) -> None:
@@ -214,12 +214,12 @@ def test_a_role_that_only_reads_is_enough_for_status_lists_and_pages(
 ) -> None:
     with admin.begin() as connection:
         message = replace(sms(datetime.now(UTC), "hello"), recipient=Recipient(ANOTHER))
-        connection.execute(insert(MessageRow).values(row(message)))
+        connection.execute(insert(MESSAGES).values(row(message)))
         assert {may for _, _, may in rights(connection, "dispatcher_reader")} == {"SELECT"}
         content = {"recipient", "body", "gift", "idempotency_key", "fingerprint", "last_error", "tags", "provider_id"}
         seen = rights(connection, "dispatcher_dashboard")
         assert {may for _, _, may in seen} == {"SELECT"}
-        assert not content & {column for table, column, _ in seen if table == MESSAGES}
+        assert not content & {column for table, column, _ in seen if table == TABLE}
     settings = load_settings(ledger_url=roles.url("dispatcher_reader"), redis_url=valkey, home=tmp_path)
     with roles.engine("dispatcher_reader") as engine:
         assert Books(engine=engine).tallies()
@@ -259,4 +259,4 @@ def _migrate_in_turn(roles: Roles, url: str) -> None:
         migrate(engine)
         migrate(engine, target="base")
         migrate(engine)
-        assert MESSAGES in inspect(engine).get_table_names()
+        assert TABLE in inspect(engine).get_table_names()

@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select
 from dispatcher import Sms
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import transaction
-from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.tables import MESSAGES
 from tests.making import NUMBER, row, sms
 from tests.system.conftest import System
 
@@ -52,7 +52,7 @@ def test_it_is_killed_again_and_again_while_traffic_runs(system: System) -> None
     system.wait_settled()
     assert left(system) == 0
     with system.books.engine.connect() as connection:
-        oldest = connection.scalar(select(func.min(MessageRow.created_at)).where(MessageRow.source == "old"))
+        oldest = connection.scalar(select(func.min(MESSAGES.c.created_at)).where(MESSAGES.c.source == "old"))
     assert oldest is not None
     assert oldest > now - 366 * DAY, "older ones are gone"
     carried = system.carried_out()
@@ -76,11 +76,11 @@ def keep_old(system: System, now: datetime) -> None:
         at = now - (31 + place * 700 / OLD) * DAY
         rows.append(row(sms(at, f"old {place}"), state="accepted", accepted_at=at, updated_at=at, source="old"))
     with transaction(system.books.engine) as connection:
-        connection.execute(insert(MessageRow), rows)
+        connection.execute(insert(MESSAGES), rows)
 
 
 def left(system: System) -> int:
     """Count what is old and has not been redacted."""
-    old = select(func.count()).where(MessageRow.source == "old", MessageRow.redacted_at.is_(None))
+    old = select(func.count()).where(MESSAGES.c.source == "old", MESSAGES.c.redacted_at.is_(None))
     with system.books.engine.connect() as connection:
         return connection.scalar(old) or 0

@@ -20,7 +20,7 @@ from dispatcher.domain.operation import Stage
 from dispatcher.domain.state import State
 from dispatcher.ledger import InspectionBooks
 from dispatcher.ledger.engine import reading
-from dispatcher.ledger.tables import AttemptRow, AuditRow
+from dispatcher.ledger.tables import ATTEMPTS, AUDIT
 from tests.campaigns.making import numbers
 from tests.system.conftest import System
 
@@ -125,12 +125,12 @@ def healthy(pages: str) -> bool:
 
 def replays(system: System) -> Counter[int]:
     """Count how many messages were replayed how often."""
-    each = select(func.count().label("times")).where(AuditRow.action == "replay").group_by(AuditRow.subject).subquery()
+    each = select(func.count().label("times")).where(AUDIT.c.action == "replay").group_by(AUDIT.c.subject).subquery()
     with reading(system.books.engine) as connection:
         return Counter(connection.execute(select(each.c.times)).scalars())
 
 
 def rejections(system: System) -> int:
     with reading(system.books.engine) as connection:
-        rejected = select(func.count()).select_from(AttemptRow).where(AttemptRow.outcome == "rejected")
+        rejected = select(func.count()).select_from(ATTEMPTS).where(ATTEMPTS.c.outcome == "rejected")
         return connection.execute(rejected).scalar_one()

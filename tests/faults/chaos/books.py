@@ -16,7 +16,7 @@ from dispatcher.domain.state import State
 from dispatcher.embedded.reconcile import Balance, reconcile
 from dispatcher.ledger import Filter, Message
 from dispatcher.ledger.engine import reading
-from dispatcher.ledger.tables import AttemptRow, CampaignRow, GiftGuardRow, MessageRow
+from dispatcher.ledger.tables import ATTEMPTS, CAMPAIGNS, GIFT_GUARDS, MESSAGES
 from tests.faults.chaos.producer import POISON, UNKNOWN_SKU
 from tests.faults.chaos.world import CAMPAIGN, World
 
@@ -66,27 +66,27 @@ def _rows(world: World, recipients: int) -> list[str]:
     """Look at what the ledger's own rows must satisfy once nothing is under way."""
     found: list[str] = []
     attempts = (
-        select(AttemptRow.message_id, func.count().label("rows"), func.max(AttemptRow.number).label("last"))
-        .group_by(AttemptRow.message_id)
+        select(ATTEMPTS.c.message_id, func.count().label("rows"), func.max(ATTEMPTS.c.number).label("last"))
+        .group_by(ATTEMPTS.c.message_id)
         .subquery()
     )
-    gaps = select(MessageRow.id).where(
-        MessageRow.id == attempts.c.message_id,
-        (attempts.c.rows != attempts.c.last) | (attempts.c.last != MessageRow.calls_made),
+    gaps = select(MESSAGES.c.id).where(
+        MESSAGES.c.id == attempts.c.message_id,
+        (attempts.c.rows != attempts.c.last) | (attempts.c.last != MESSAGES.c.calls_made),
     )
-    unguarded = select(MessageRow.id).where(
-        MessageRow.channel == Channel.GIFT.value,
-        MessageRow.state.in_([State.IN_DOUBT.value, State.ACCEPTED.value]),
-        MessageRow.id.not_in(select(GiftGuardRow.message_id)),
+    unguarded = select(MESSAGES.c.id).where(
+        MESSAGES.c.channel == Channel.GIFT.value,
+        MESSAGES.c.state.in_([State.IN_DOUBT.value, State.ACCEPTED.value]),
+        MESSAGES.c.id.not_in(select(GIFT_GUARDS.c.message_id)),
     )
-    guarded = select(MessageRow.id).where(
-        MessageRow.state.in_([State.QUEUED.value, State.CANCELLED.value, State.EXPIRED.value]),
-        MessageRow.id.in_(select(GiftGuardRow.message_id)),
+    guarded = select(MESSAGES.c.id).where(
+        MESSAGES.c.state.in_([State.QUEUED.value, State.CANCELLED.value, State.EXPIRED.value]),
+        MESSAGES.c.id.in_(select(GIFT_GUARDS.c.message_id)),
     )
-    leased = select(MessageRow.id).where(MessageRow.lease_expires_at.is_not(None))
-    poisoned = or_(MessageRow.body.contains(POISON), MessageRow.gift["sku"].as_string() == UNKNOWN_SKU)
-    doomed = select(MessageRow.id).where(poisoned, MessageRow.state == State.QUEUED.value)
-    intake = select(func.count()).where(MessageRow.campaign_id == CampaignRow.id, CampaignRow.name == CAMPAIGN)
+    leased = select(MESSAGES.c.id).where(MESSAGES.c.lease_expires_at.is_not(None))
+    poisoned = or_(MESSAGES.c.body.contains(POISON), MESSAGES.c.gift["sku"].as_string() == UNKNOWN_SKU)
+    doomed = select(MESSAGES.c.id).where(poisoned, MESSAGES.c.state == State.QUEUED.value)
+    intake = select(func.count()).where(MESSAGES.c.campaign_id == CAMPAIGNS.c.id, CAMPAIGNS.c.name == CAMPAIGN)
     with reading(world.engine) as connection:
         for what, chosen in (
             ("its attempts are not numbered without a gap", gaps),
@@ -119,7 +119,7 @@ def _figures(balance: Balance, receipts: list[UUID], world: World) -> dict[str, 
         figures["commits cut before the server had them"] = world.ledger.cut_before
         figures["commits cut after they were carried out"] = world.ledger.cut_after
     with reading(world.engine) as connection:
-        outcomes = select(AttemptRow.outcome, func.count()).group_by(AttemptRow.outcome)
+        outcomes = select(ATTEMPTS.c.outcome, func.count()).group_by(ATTEMPTS.c.outcome)
         figures["outcomes"] = dict(sorted(Counter(dict(connection.execute(outcomes).tuples().all())).items()))
     return figures
 

@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import transaction
-from dispatcher.ledger.tables import MessageRow
+from dispatcher.ledger.tables import MESSAGES
 from tests.faults.chaos import people
 from tests.faults.chaos.books import Verdict, judge
 from tests.faults.chaos.plan import Strike, draw
@@ -145,13 +145,13 @@ def _come_to_rest(world: World, say: Callable[[str], object]) -> str | None:
     while True:
         with transaction(world.engine) as connection:
             found = connection.execute(
-                select(MessageRow.state, func.count()).where(MessageRow.state.in_(under_way)).group_by(MessageRow.state)
+                select(MESSAGES.c.state, func.count()).where(MESSAGES.c.state.in_(under_way)).group_by(MESSAGES.c.state)
             )
-            left = dict(found.tuples().all())
+            left: dict[str, int] = dict(found.tuples().all())
             now = func.now() if world.stack is Stack.POSTGRESQL else people.by("").now
             connection.execute(
-                update(MessageRow)
-                .where(MessageRow.state == State.QUEUED.value, MessageRow.due_at > now)
+                update(MESSAGES)
+                .where(MESSAGES.c.state == State.QUEUED.value, MESSAGES.c.due_at > now)
                 .values(due_at=now)
             )
         if not left and all(command.poll() is not None for command in world.commands):

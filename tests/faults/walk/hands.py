@@ -19,8 +19,8 @@ from dispatcher.engine import Spool
 from dispatcher.ledger import SqlLedger
 from dispatcher.ledger.engine import reading
 from dispatcher.ledger.tables import (
-    CampaignRow,
-    MessageRow,
+    CAMPAIGNS,
+    MESSAGES,
 )
 from tests.faults.walk.expected import BUDGET, DAILY, POISONED, POLICIES, Call, Expected, day_of
 from tests.faults.walk.world import LEASE, Watched, Worker, World
@@ -62,7 +62,7 @@ class Hands(World):
 
     def _see_suppressed(self, could: dict[UUID, Expected], now: datetime) -> None:
         """Follow the claim in whom it came across that had opted out."""
-        gone = select(MessageRow.id).where(MessageRow.state == "suppressed", MessageRow.id.in_(could))
+        gone = select(MESSAGES.c.id).where(MESSAGES.c.state == "suppressed", MESSAGES.c.id.in_(could))
         with reading(self.engine) as connection:
             for id_ in connection.execute(gone).scalars():
                 assert self.model.has_opted_out(could[id_])
@@ -70,7 +70,7 @@ class Hands(World):
 
     def _see_spent(self, now: datetime) -> None:
         """Follow the claim in which campaigns it paused, since their budget is used up."""
-        automatic = select(CampaignRow.id).where(CampaignRow.state == "paused", CampaignRow.paused_by == "dispatcher")
+        automatic = select(CAMPAIGNS.c.id).where(CAMPAIGNS.c.state == "paused", CAMPAIGNS.c.paused_by == "dispatcher")
         with reading(self.engine) as connection:
             for id_ in connection.execute(automatic).scalars():
                 burst = self.model.bursts[id_]

@@ -19,8 +19,8 @@ from dispatcher.domain.state import CampaignState, State
 from dispatcher.ledger import Resolution
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.tables import (
-    CampaignRow,
-    MessageRow,
+    CAMPAIGNS,
+    MESSAGES,
 )
 from tests.faults.walk.expected import Bulk, Burst, Expected
 from tests.faults.walk.world import HOUR, NUMBERS, World, changed
@@ -67,13 +67,13 @@ class Persons(World):
         values |= terms if burst.budgeted else {}
         values |= {"created_at": self.now, "started_at": self.now}
         with transaction(self.engine) as connection:
-            connection.execute(insert(CampaignRow).values(values))
+            connection.execute(insert(CAMPAIGNS).values(values))
             for n in range(count):
                 message = replace(
                     gift(self.now) if burst.budgeted else sms(self.now), priority=Priority.BULK, campaign_id=burst.id
                 )
                 message = changed(message, recipient=f"+6149157010{n}")
-                connection.execute(insert(MessageRow).values(row(message, campaign_id=burst.id)))
+                connection.execute(insert(MESSAGES).values(row(message, campaign_id=burst.id)))
                 self.model.enqueue(message, burst)
                 self.model.keys.pop(message.idempotency_key or "", None)
         self.model.bursts[burst.id] = burst

@@ -20,14 +20,14 @@ from dispatcher.engine import Settling, Spool, Tick
 from dispatcher.ledger import Books, By, CampaignBooks, InspectionBooks, SqlLedger
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.tables import (
-    AttemptRow,
-    AuditRow,
-    CampaignRow,
-    ChannelRow,
-    GiftGuardRow,
-    MessageRow,
-    OperationRow,
-    SuppressionRow,
+    ATTEMPTS,
+    AUDIT,
+    CAMPAIGNS,
+    CHANNELS,
+    GIFT_GUARDS,
+    MESSAGES,
+    OPERATIONS,
+    SUPPRESSIONS,
 )
 from dispatcher.testing import FakeClock, FixedToken, OpenLimiter, SilentBell
 from tests.faults.walk.expected import POLICIES, Call
@@ -97,7 +97,7 @@ class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.engine = self.engines[0]
-        tables = (AttemptRow, GiftGuardRow, AuditRow, OperationRow, ChannelRow, SuppressionRow, MessageRow, CampaignRow)
+        tables = (ATTEMPTS, GIFT_GUARDS, AUDIT, OPERATIONS, CHANNELS, SUPPRESSIONS, MESSAGES, CAMPAIGNS)
         with transaction(self.engine) as connection:
             for table in tables:
                 connection.execute(delete(table))
