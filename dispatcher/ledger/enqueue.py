@@ -83,7 +83,7 @@ def gift_from_json(value: dict[str, str]) -> GiftContent:
 
 
 def _resolve(connection: Connection | Session, messages: Sequence[NewMessage], inserted: set[UUID]) -> list[Enqueued]:
-    from dispatcher.ledger.tables import MESSAGES  # only duplicates need the ORM
+    from dispatcher.ledger.tables import MESSAGES  # only duplicates read them
 
     keys = [m.idempotency_key for m in messages if m.id not in inserted and m.idempotency_key is not None]
     ids = [m.id for m in messages if m.id not in inserted]
