@@ -9,7 +9,7 @@
     clock: every second: due retries, lost leases, expiry, campaigns, bulk operations      engine.tick
 
     a file of recipients ── checked, in pages ──► rows of a campaign                       campaigns
-    people ── one query language, plans, durable operations ──► rows again                 inspection, cli, web
+    people ── one query language, plans, durable operations ──► rows again                 admin, cli, web
 
 The ledger is the queue and the truth; Celery moves the work between machines; Redis holds only what can be rebuilt.
 """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, MessageNotFound
-from dispatcher.domain.identity import ENTROPY_BITS, uuid7
+from dispatcher.domain.identity import ENTROPY_BITS, parse_id, uuid7
 from dispatcher.domain.message import Gift, NewMessage, Priority, Sms, check_message
 from dispatcher.domain.receipt import Receipt, Receipts
 from dispatcher.settings import Settings, load_settings
@@ -254,14 +254,11 @@ class Dispatcher:
 
 
 def as_id(value: UUID | str) -> UUID:
-    """Read a message's id.
+    """Return a message's id.
 
-    :raises MessageNotFound: it is not even an id.
+    :raises MessageNotFound: the text is no id.
     """
-    try:
-        return value if isinstance(value, UUID) else UUID(value)
-    except ValueError:
-        raise MessageNotFound(repr(value)) from None
+    return parse_id(value, missing=MessageNotFound)
 
 
 def acting_as(what: str) -> str:

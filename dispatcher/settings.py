@@ -122,7 +122,7 @@ class Settings(BaseModel):
     )
     web_users: SecretStr = Field(
         default=SecretStr(""),
-        description="Who may sign in to the pages: name:role:hash, semicolons between; roles view, operate, money.",
+        description="Users of the pages: name:role:hash, separated by semicolons; roles viewer, operator, payments.",
     )
     web_secret: SecretStr = Field(
         default=SecretStr(""), description="Signs the pages' sessions; empty: sessions end when the pages restart."

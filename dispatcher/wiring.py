@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from redis import Redis
     from sqlalchemy import Engine
 
+    from dispatcher.admin import OperatorService, Pruning, Role
     from dispatcher.broker import CeleryBell
     from dispatcher.broker.connecting import RedisServer
     from dispatcher.campaigns import Campaigns
     from dispatcher.domain.policy import Policy
     from dispatcher.engine import Pump, Tick
     from dispatcher.gateway import Endpoint
-    from dispatcher.inspection import Desk, Pruning
     from dispatcher.ledger import (
         Books,
         BrokerIntake,
@@ -111,27 +112,34 @@ class Services:
 
         return InspectionBooks(engine=self.engine)
 
-    def desk(self, actor: str, *, sees_numbers: bool = True) -> Desk:
-        """Build what somebody looks at and puts right.
+    def operator(self, name: str, *, role: Role | None = None, sees_numbers: bool = True) -> OperatorService:
+        """Build the use cases of one actor.
 
-        :param sees_numbers: whether queries may ask for what lists mask.
+        :param name: the actor in the audit trail; cut to 100 characters.
+        :param role: what the actor may do; None: everything, as on the command line of this machine.
+        :param sees_numbers: whether queries may contain phone numbers, which lists mask.
         """
-        from dispatcher.inspection import Desk
+        from dispatcher.admin import Actor, OperatorService, Role
 
-        return Desk(
+        return OperatorService(
             books=self.inspection_books,
             limiter=self.limiter,
             bell=self.bell,
             clock=self.clock,
-            actor=actor,
+            actor=Actor(name=name[:100], role=Role.PAYMENTS if role is None else role),
             intake=self.intake,
             messages=self.books,
+            request_token=self._request_token,
             sees_numbers=sees_numbers,
         )
 
+    def _request_token(self) -> None:
+        with suppress(SettingsError):  # no API is configured
+            self.tokens.try_again()
+
     def pruning(self, actor: str) -> Pruning:
         """Build what prunes the ledger, for somebody who acts."""
-        from dispatcher.inspection import Pruning
+        from dispatcher.admin import Pruning
         from dispatcher.ledger import RetentionBooks
 
         return Pruning(books=RetentionBooks(engine=self.engine), clock=self.clock, actor=actor)

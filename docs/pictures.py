@@ -111,7 +111,7 @@ def answer(channel: Channel, minute: int, dice: random.Random) -> Outcome:
 def at_this_moment(services: Services, dice: random.Random) -> dict[str, str]:
     """Have a campaign under way, an operation, and a person who did something; return their pages."""
     now = services.clock.now()
-    campaigns, desk = services.campaigns("web:mona"), services.desk("web:mona")
+    campaigns, operator = services.campaigns("web:mona"), services.operator("web:mona")
     spring = campaigns.create(numbers(900, first=50_000), name="spring sale", template="Hi, 20 % off").campaign
     campaigns.start(spring.id)
     campaigns.create(numbers(1200, first=80_000), name="members in December", template="Thank you")
@@ -125,8 +125,8 @@ def at_this_moment(services: Services, dice: random.Random) -> dict[str, str]:
                 for each, kind in zip(claimed, kinds, strict=True)
             ]
         )
-    begun = desk.begin(
-        desk.plan(Deed.REPLAY, "code:QUOTA"), reason="the account has credit again", pace=Pace(canary=20)
+    begun = operator.begin(
+        operator.plan(Deed.REPLAY, "code:QUOTA"), reason="the account has credit again", pace=Pace(canary=20)
     )
     now = services.clock.now() + timedelta(milliseconds=100)
     while services.inspection_books.step(begun.id, now=now):
@@ -136,7 +136,7 @@ def at_this_moment(services: Services, dice: random.Random) -> dict[str, str]:
     services.books.pause(
         Channel.GIFT, By(actor="cli:otto", reason="waiting for the provider's word", now=now), until=None
     )
-    told = desk.search("operation:" + str(begun.id), limit=1)[0]
+    told = operator.search("operation:" + str(begun.id), limit=1)[0]
     return {
         "message": f"/messages/{told.id}",
         "operation": f"/operations/{begun.id}",

@@ -69,10 +69,10 @@ UNWANTED = {
     "enqueue": (
         *OTHERS_WORK,
         *("click", "cryptography.fernet", "rich", "sqlalchemy.dialects.postgresql", "sqlalchemy.orm", "typer"),
-        *("dispatcher.cli", "dispatcher.inspection", "dispatcher.limits", "dispatcher.oauth", "dispatcher.telemetry"),
+        *("dispatcher.cli", "dispatcher.admin", "dispatcher.limits", "dispatcher.oauth", "dispatcher.telemetry"),
         *("dispatcher.domain.campaign", "dispatcher.ledger.campaigns", "dispatcher.ledger.tables"),
     ),
-    "sms": (*OTHERS_WORK, "dispatcher.inspection", "dispatcher.limits", "dispatcher.oauth", "dispatcher.cli.status"),
+    "sms": (*OTHERS_WORK, "dispatcher.admin", "dispatcher.limits", "dispatcher.oauth", "dispatcher.cli.status"),
     "status": (*OTHERS_WORK, "sqlalchemy.orm", "dispatcher.cli.campaign", "dispatcher.cli.dead", "dispatcher.cli.sms"),
     "--help": (
         *OTHERS_WORK,

@@ -1,4 +1,4 @@
-"""The command line: one file per noun. It reads through inspection and the books, and acts through the client and them.
+"""The command line: one file per noun. It reads through admin and the books, and acts through the client and them.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 nothing matched, 4 refused (``exits`` has the whole table).
 """

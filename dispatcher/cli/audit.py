@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
-from dispatcher.cli.exits import Exit
+from dispatcher.cli.exits import Exit, WrongUsage
 from dispatcher.cli.options import AsJson, Limit
-from dispatcher.cli.session import open_ledger
-from dispatcher.domain.errors import MessageNotFound
+from dispatcher.cli.session import open_operator
+from dispatcher.domain.identity import parse_id
 
 
 def audit(
@@ -27,8 +26,9 @@ def audit(
     from dispatcher.cli import screen
     from dispatcher.cli.when import at
 
-    with open_ledger() as services:
-        found = services.inspection_books.audit(subject=about, limit=limit + 1, before=_id(before))
+    older = None if before is None else parse_id(before, missing=_no_entry)
+    with open_operator() as operator:
+        found = operator.audit(about=about, limit=limit + 1, before=older)
     entries, more = found[:limit], len(found) > limit
     if as_json:
         rows = [{name: getattr(each, name) for name in type(each).__dataclass_fields__} for each in entries]
@@ -47,8 +47,5 @@ def audit(
         raise typer.Exit(Exit.NOTHING_MATCHED)
 
 
-def _id(text: str | None) -> UUID | None:
-    try:
-        return None if text is None else UUID(text)
-    except ValueError:
-        raise MessageNotFound(repr(text)) from None
+def _no_entry(text: str) -> WrongUsage:
+    return WrongUsage(f"--before: {text} is not the id of an entry; take it from the end of the page before")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dispatcher.cli import campaign_options as given
-from dispatcher.cli.exits import Exit, Refused, WrongUsage
+from dispatcher.cli.confirm import confirm
+from dispatcher.cli.exits import Exit, WrongUsage
 from dispatcher.cli.noun import noun
 from dispatcher.cli.options import MOMENT, AsJson, Limit, Why
 from dispatcher.cli.session import actor, open_ledger, stated
@@ -268,7 +268,7 @@ def cancel(campaign: given.Which, reason: Why = None, yes: _Yes = False, as_json
         waiting = progress.count(State.QUEUED)
         if not progress.campaign.state.over:
             question = f"Call off {progress.campaign.name!r}, with {counted(waiting, 'recipient')} who got nothing yet?"
-            _agree(question, yes=yes or not waiting, as_json=as_json)
+            confirm(question, yes=yes or not waiting, as_json=as_json, declined="nothing was cancelled")
         cancelled = campaigns.cancel(campaign, reason=reason)
     _report(cancelled, f"is cancelled: {counted(waiting, 'recipient')} will get nothing.", as_json=as_json)
 
@@ -293,7 +293,8 @@ def retry_failed(
         count = services.campaign_books.retryable(found.id)
         retried = 0
         if count and not dry_run:
-            _agree(f"Send {counted(count, 'message')} of {found.name!r} again?", yes=yes or count == 1, as_json=as_json)
+            question = f"Send {counted(count, 'message')} of {found.name!r} again?"
+            confirm(question, yes=yes or count == 1, as_json=as_json, declined="nothing was replayed")
             found, retried = services.campaigns(actor()).retry_failed(found.id, reason=reason)
     if as_json:
         screen.print_json({"id": found.id, "failed": count, "queued_again": retried, "dry_run": dry_run})
@@ -349,12 +350,3 @@ def _report(campaign: Campaign, sentence: str, *, as_json: bool) -> None:
         screen.print_json(campaign_screen.document(campaign))
     else:
         screen.say(f"{campaign.name} {sentence}")
-
-
-def _agree(question: str, *, yes: bool, as_json: bool) -> None:
-    if yes:
-        return
-    if as_json or not sys.stdin.isatty():
-        raise Refused(f"{question} Nobody can be asked here: add --yes if you mean it")
-    if not typer.confirm(question, err=True):
-        raise Refused("nothing was done")

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher.cli.confirm import confirm
 from dispatcher.cli.exits import Exit, WrongUsage
 from dispatcher.cli.messages import show_story
 from dispatcher.cli.noun import noun
 from dispatcher.cli.options import MOMENT, AsJson, Limit, MessageIdText, QueryText, RequiredWhy, Reveal, Why
-from dispatcher.cli.session import actor, by, open_ledger, stated
+from dispatcher.cli.session import actor, open_ledger, stated
 from dispatcher.domain.message import Channel
 from dispatcher.domain.operation import Deed
 
 if TYPE_CHECKING:
-    from dispatcher.cli.replaying import Plan
+    from dispatcher.admin import NamedReplay
 
 dead = noun("See what was given up (dead or expired) and why, send it again, or put it away.")
 
@@ -44,13 +45,15 @@ def list_(
     Example:
       dispatcher dead list --query "status:5xx dead:<2h"
     """
+    from dispatcher.admin import GIVEN_UP
     from dispatcher.cli import lists, screen
     from dispatcher.client import as_id
-    from dispatcher.inspection import GIVEN_UP
 
     with open_ledger() as services:
         older = None if before is None else as_id(before)
-        found = services.desk(actor()).search(_narrowed(f"{query} {GIVEN_UP}", channel), limit=limit + 1, before=older)
+        found = services.operator(actor()).search(
+            _narrowed(f"{query} {GIVEN_UP}", channel), limit=limit + 1, before=older
+        )
         page = lists.Page.cut(found, limit)
         if as_json:
             lists.print_page(page, reveal=reveal)
@@ -71,7 +74,7 @@ def groups(*, query: QueryText = "", channel: _OfChannel = None, limit: Limit = 
     from dispatcher.cli import grouping, screen
 
     with open_ledger() as services:
-        found = services.desk(actor()).groups(_narrowed(query, channel), limit=limit)
+        found = services.operator(actor()).groups(_narrowed(query, channel), limit=limit)
         now = services.clock.now()
     if as_json:
         screen.print_json({"groups": [grouping.document(each) for each in found]})
@@ -129,24 +132,24 @@ def replay(
         _replay_named(ids or [], at=at, reason=reason, yes=yes, dry_run=dry_run, as_json=as_json)
         return
     with open_ledger() as services:
-        desk = services.desk(actor())
-        pace = operating.pace(desk, at=at, spread=spread, rate=rate, canary=canary)
-        plan = desk.plan(Deed.REPLAY, _narrowed(query, channel))
+        operator = services.operator(actor())
+        pace = operating.pace(operator, at=at, spread=spread, rate=rate, canary=canary)
+        plan = operator.plan(Deed.REPLAY, _narrowed(query, channel))
         if not as_json:
             operating.show_plan(plan)
-        standing = None
+        progress = None
         if plan.forecast.total and not dry_run:
-            operating.agree(plan, yes=yes, as_json=as_json)
-            begun = desk.begin(plan, reason=reason, pace=pace)
-            standing = operating.carry_out(desk, begun, detach=detach, as_json=as_json)
+            operating.confirm_plan(plan, yes=yes, as_json=as_json)
+            begun = operator.begin(plan, reason=reason, pace=pace)
+            progress = operating.carry_out(operator, begun, detach=detach, as_json=as_json)
     if as_json:
-        operation = None if standing is None else operating.document(standing)
-        replayed = 0 if standing is None else standing.operation.done
+        operation = None if progress is None else operating.document(progress)
+        replayed = 0 if progress is None else progress.operation.done
         screen.print_json(
             {**operating.plan_document(plan), "dry_run": dry_run, "replayed": replayed, "operation": operation}
         )
-    elif standing is not None:
-        screen.say(operating.told(standing))
+    elif progress is not None:
+        screen.say(operating.told(progress))
     if not plan.forecast.total:
         if not plan.forecast.left_out:
             screen.remark("No message was given up, so there is nothing to replay.")
@@ -176,19 +179,18 @@ def edit(
       dispatcher dead edit ID --to +61491570006 --reason "a digit was missing"
       dispatcher dead edit ID --text "Parcel 7 is here" --reason "the template was broken"
     """
+    from dispatcher.admin import MessageEdit
     from dispatcher.cli import screen, shown
     from dispatcher.cli.when import parse_moment
     from dispatcher.client import as_id
-    from dispatcher.inspection import Changes
 
-    changes = Changes(recipient=to, body=text, sku=sku, amount=amount, currency=currency, note=note)
+    changes = MessageEdit(recipient=to, body=text, sku=sku, amount=amount, currency=currency, note=note)
     if not changes.any:
         raise WrongUsage("say what is to be otherwise, e.g. with --to or --text; as it is, `dead replay` sends it")
     why = stated(reason)
     with open_ledger() as services:
         moment = parse_moment(at, field="at", now=services.clock.now())
-        services.desk(actor()).replay(as_id(id), reason=why, at=moment, changes=changes)
-        message = services.books.message(as_id(id))
+        message = services.operator(actor()).replay(as_id(id), reason=why, at=moment, changes=changes)
     if as_json:
         screen.print_json(shown.document(message, reveal=False))
     else:
@@ -220,21 +222,21 @@ def discard(
     why = stated(reason)
     named = _names(ids, query, channel, everything=everything)
     with open_ledger() as services:
-        desk = services.desk(actor())
+        operator = services.operator(actor())
         wanted = [as_id(each) for each in ids or []] if named else []
-        plan = desk.plan(Deed.DISCARD, _narrowed(query, channel), wanted)
+        plan = operator.plan(Deed.DISCARD, _narrowed(query, channel), wanted)
         if not as_json:
             operating.show_plan(plan)
-        standing = None
+        progress = None
         if plan.forecast.total and not dry_run:
-            operating.agree(plan, yes=yes, as_json=as_json)
-            begun = desk.begin(plan, reason=why)
-            standing = operating.carry_out(desk, begun, detach=False, as_json=as_json)
+            operating.confirm_plan(plan, yes=yes, as_json=as_json)
+            begun = operator.begin(plan, reason=why)
+            progress = operating.carry_out(operator, begun, detach=False, as_json=as_json)
     if as_json:
-        discarded = 0 if standing is None else standing.operation.done
+        discarded = 0 if progress is None else progress.operation.done
         screen.print_json({**operating.plan_document(plan), "dry_run": dry_run, "discarded": discarded})
-    elif standing is not None:
-        screen.say(operating.told(standing))
+    elif progress is not None:
+        screen.say(operating.told(progress))
     if not plan.forecast.total:
         screen.remark("Nothing of this is dead or expired and can be put away.")
         raise typer.Exit(Exit.REFUSED if plan.forecast.left_out else Exit.NOTHING_MATCHED)
@@ -254,19 +256,26 @@ def _narrowed(query: str, channel: Channel | None) -> str:
 def _replay_named(
     ids: list[str], *, at: str | None, reason: str | None, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
+    from dispatcher.admin import plan_named_replay, run_named_replay
     from dispatcher.cli import replaying, screen
     from dispatcher.cli.when import parse_moment
 
     with open_ledger() as services:
         moment = parse_moment(at, field="at", now=services.clock.now())
-        plan = replaying.plan_named(services.books, ids)
+        operator = services.operator(actor())
+        plan = plan_named_replay(operator, ids)
         if not as_json:
             replaying.show(plan)
         replayed = 0
         if not dry_run and plan.go:
-            replaying.agree(len(plan.go), yes=yes, as_json=as_json)
-            plan, replayed = replaying.carry_out(plan, services, by(services, reason), at=moment)
-            services.bell.ring()
+            confirm(
+                f"Send these {len(plan.go)} again?",
+                yes=yes or len(plan.go) == 1,
+                as_json=as_json,
+                declined="nothing was replayed",
+            )
+            plan = run_named_replay(operator, plan, reason=reason, at=moment)
+            replayed = len(plan.go)
         if as_json:
             screen.print_json(replaying.document(plan, replayed=replayed, dry_run=dry_run))
         elif replayed:
@@ -274,7 +283,7 @@ def _replay_named(
     raise typer.Exit(_ending(plan))
 
 
-def _ending(plan: Plan) -> Exit:
+def _ending(plan: NamedReplay) -> Exit:
     """Of messages that were named, each one counts."""
     if any(not each.unknown for each in plan.left_out):
         return Exit.REFUSED

@@ -14,6 +14,7 @@ from dispatcher.domain.errors import (
     InvalidCampaign,
     InvalidMessage,
     MessageNotFound,
+    NotPermitted,
     OperationNotFound,
     OperationRefused,
     QueryError,
@@ -55,6 +56,7 @@ def exit_code(error: DispatcherError) -> Exit:
             return Exit.NOTHING_MATCHED
         case (
             IdempotencyConflict()
+            | NotPermitted()
             | OperationRefused()
             | CampaignConflict()
             | CampaignRefused()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from dispatcher.admin.grouping import query_of
 from dispatcher.cli import screen
 from dispatcher.cli.when import roughly
-from dispatcher.inspection.grouping import query_of
 from dispatcher.ledger import Group
 
 

@@ -9,8 +9,8 @@ import typer
 from dispatcher.cli.exits import Exit, WrongUsage
 from dispatcher.cli.noun import noun
 from dispatcher.cli.options import AsJson, Limit, MessageIdText, QueryText, RequiredWhy, Reveal
-from dispatcher.cli.session import actor, by, open_ledger, stated
-from dispatcher.domain.message import DEFAULT_LIFE, Channel
+from dispatcher.cli.session import open_operator, stated
+from dispatcher.domain.message import Channel
 
 in_doubt = noun("See what may or may not have been carried out, and answer for it.")
 
@@ -26,9 +26,9 @@ def list_(*, query: QueryText = "", limit: Limit = 50, as_json: AsJson = False, 
 
     from dispatcher.cli import lists, screen
 
-    with open_ledger() as services:
-        desk, now = services.desk(actor()), services.clock.now()
-        found = desk.in_doubt(query, limit=limit)
+    with open_operator() as operator:
+        now = operator.clock.now()
+        found = operator.in_doubt(query, limit=limit)
     page = lists.Page(messages=found.rows, more=False)
     if as_json:
         lists.print_page(page, reveal=reveal, total=found.total, money_at_stake=found.money)
@@ -84,18 +84,8 @@ def resolve(
     if provider_id is not None and not sent:
         raise WrongUsage("--provider-id: goes only with --sent")
     why = stated(reason)
-    with open_ledger() as services:
-        services.books.resolve(
-            as_id(id),
-            answers[0],
-            by(services, why),
-            provider_id=provider_id,
-            budget=services.settings.max_attempts,
-            life=DEFAULT_LIFE,
-        )
-        if not_sent:
-            services.bell.ring()
-        message = services.books.message(as_id(id))
+    with open_operator() as operator:
+        message = operator.resolve(as_id(id), answers[0], reason=why, provider_id=provider_id)
     if as_json:
         screen.print_json(shown.document(message, reveal=False))
         return

@@ -9,7 +9,7 @@ import typer
 from dispatcher.cli.exits import Exit
 from dispatcher.cli.noun import noun
 from dispatcher.cli.options import AsJson, Limit, MessageIdText, QueryText, Reveal, Why
-from dispatcher.cli.session import actor, by, open_ledger
+from dispatcher.cli.session import actor, open_ledger, open_operator
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.state import State
 
@@ -51,7 +51,7 @@ def list_(
         words += [f"state:{','.join(each.value for each in state)}"] if state else []
         words += [f"to:{parse_recipient(to, region=services.intake.region)}"] if to else []
         older = None if before is None else as_id(before)
-        found = services.desk(actor()).search(" ".join(words), limit=limit + 1, before=older)
+        found = services.operator(actor()).search(" ".join(words), limit=limit + 1, before=older)
         page = lists.Page.cut(found, limit)
         if as_json:
             lists.print_page(page, reveal=reveal)
@@ -80,9 +80,8 @@ def cancel(id: MessageIdText, reason: Why = None, as_json: AsJson = False) -> No
     from dispatcher.cli import screen, shown
     from dispatcher.client import as_id
 
-    with open_ledger() as services:
-        services.books.cancel(as_id(id), by(services, reason))
-        message = services.books.message(as_id(id))
+    with open_operator() as operator:
+        message = operator.cancel(as_id(id), reason=reason)
     if as_json:
         screen.print_json(shown.document(message, reveal=False))
     else:

@@ -8,16 +8,16 @@ import time
 from datetime import timedelta
 from typing import Any
 
-import typer
 from rich.text import Text
 
+from dispatcher.admin import OperationProgress, OperatorService, Plan
 from dispatcher.cli import screen, shown
-from dispatcher.cli.exits import Refused, WrongUsage
+from dispatcher.cli.confirm import confirm
+from dispatcher.cli.exits import WrongUsage
 from dispatcher.cli.when import at, in_words, parse_moment
 from dispatcher.domain.operation import Deed, Pace, Stage
 from dispatcher.domain.rate import parse_rate
 from dispatcher.domain.state import State
-from dispatcher.inspection import Desk, Plan, Standing
 from dispatcher.ledger import Operation
 
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d)\Z")
@@ -26,9 +26,9 @@ _DOES = {Deed.REPLAY: "send again", Deed.DISCARD: "put away"}
 _DONE = {Deed.REPLAY: "queued again", Deed.DISCARD: "put away"}
 
 
-def pace(desk: Desk, *, at: str | None, spread: str | None, rate: str | None, canary: int) -> Pace:
+def pace(operator: OperatorService, *, at: str | None, spread: str | None, rate: str | None, canary: int) -> Pace:
     """Read at what pace an operation is to go."""
-    moment = parse_moment(at, field="at", now=desk.clock.now())
+    moment = parse_moment(at, field="at", now=operator.clock.now())
     try:
         per_second = None if rate is None else parse_rate(rate).per_second
     except ValueError as wrong:
@@ -72,41 +72,35 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def agree(plan: Plan, *, yes: bool, as_json: bool) -> None:
-    """Ask before more than one message is changed.
-
-    :raises Refused: the answer is no, or nobody can be asked.
-    """
+def confirm_plan(plan: Plan, *, yes: bool, as_json: bool) -> None:
+    """Ask before more than one message is changed; raises as ``confirm`` does."""
     count = plan.forecast.total
-    if yes or count == 1:
-        return
-    done = {Deed.REPLAY: "sent again", Deed.DISCARD: "put away"}[plan.kind]
-    if as_json or not sys.stdin.isatty():
-        raise Refused(f"{count} messages would be {done} and nobody can be asked here: add --yes if you mean it")
-    question = {Deed.REPLAY: f"Send these {count:,} again?", Deed.DISCARD: f"Put these {count:,} away?"}[plan.kind]
-    if not typer.confirm(question, err=True):
-        raise Refused(f"nothing was {'replayed' if plan.kind is Deed.REPLAY else 'put away'}")
+    question, declined = {
+        Deed.REPLAY: (f"Send these {count:,} again?", "nothing was replayed"),
+        Deed.DISCARD: (f"Put these {count:,} away?", "nothing was put away"),
+    }[plan.kind]
+    confirm(question, yes=yes or count == 1, as_json=as_json, declined=declined)
 
 
-def carry_out(desk: Desk, operation: Operation, *, detach: bool, as_json: bool) -> Standing:
+def carry_out(operator: OperatorService, operation: Operation, *, detach: bool, as_json: bool) -> OperationProgress:
     """Carry an operation out before one's eyes, unless it is to be left to the clock; return how it stands."""
     shown_at = 0.0
     while not detach:
-        changed = desk.drive(operation.id)
-        standing = desk.standing(operation.id)
-        if standing.operation.state is not Stage.RUNNING:
+        changed = operator.drive(operation.id)
+        progress = operator.progress(operation.id)
+        if progress.operation.state is not Stage.RUNNING:
             break
         if not as_json and sys.stderr.isatty() and time.monotonic() - shown_at > 1:
             shown_at = time.monotonic()
-            screen.remark(f"{standing.operation.done:,} of {standing.operation.total:,}")
+            screen.remark(f"{progress.operation.done:,} of {progress.operation.total:,}")
         if not changed:
             time.sleep(0.5)  # its pace or its canary holds it; the clock goes on if this command is ended
-    return desk.standing(operation.id)
+    return operator.progress(operation.id)
 
 
-def told(standing: Standing) -> str:
+def told(progress: OperationProgress) -> str:
     """Say in a line what came of an operation."""
-    operation = standing.operation
+    operation = progress.operation
     done = f"{operation.done:,} {_DONE[operation.kind]}"
     match operation.state:
         case Stage.DONE:
@@ -119,9 +113,9 @@ def told(standing: Standing) -> str:
             )
 
 
-def document(standing: Standing) -> dict[str, Any]:
+def document(progress: OperationProgress) -> dict[str, Any]:
     """Return an operation for JSON."""
-    operation = standing.operation
+    operation = progress.operation
     return {
         "id": operation.id,
         "deed": operation.kind,
@@ -131,8 +125,8 @@ def document(standing: Standing) -> dict[str, Any]:
         "total": operation.total,
         "done": operation.done,
         "skipped": operation.skipped,
-        "outcomes": {state.value: count for state, count in standing.outcomes.items()},
-        "failed_again": standing.failed_again,
+        "outcomes": {state.value: count for state, count in progress.outcomes.items()},
+        "failed_again": progress.failed_again,
         "at": operation.pace.at,
         "spread_s": operation.pace.spread,
         "per_second": operation.pace.per_second,
@@ -145,16 +139,16 @@ def document(standing: Standing) -> dict[str, Any]:
     }
 
 
-def show(standing: Standing) -> None:
+def show(progress: OperationProgress) -> None:
     """Print how an operation stands."""
-    operation = standing.operation
+    operation = progress.operation
     head = Text(f"{operation.kind.value} of {operation.total:,} messages: ", style="bold")
     screen.show(head.append(operation.state.value, style="cyan" if operation.state is Stage.RUNNING else ""))
     rows: list[tuple[str, str | Text]] = [("query", screen.inert(operation.query) or "everything given up")]
     rows += [("done", f"{operation.done:,}, {operation.skipped:,} skipped since somebody was faster")]
     rows += [
         (state.value.replace("_", " "), Text(f"{count:,}", style=shown.named(state).style))
-        for state, count in sorted(standing.outcomes.items())
+        for state, count in sorted(progress.outcomes.items())
         if state is not State.SENDING
     ]
     rows += [("by", f"{screen.inert(operation.actor)}, {at(operation.created_at)}")]

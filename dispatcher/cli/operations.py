@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -10,8 +10,12 @@ import typer
 from dispatcher.cli.exits import Exit
 from dispatcher.cli.noun import noun
 from dispatcher.cli.options import AsJson, Limit, Why
-from dispatcher.cli.session import by, open_ledger
+from dispatcher.cli.session import open_operator
 from dispatcher.domain.errors import OperationNotFound
+from dispatcher.domain.identity import parse_id
+
+if TYPE_CHECKING:
+    from dispatcher.admin import OperationProgress
 
 operations = noun("See how bulk replays and discards stand, pause and end them.")
 
@@ -24,13 +28,12 @@ def list_(limit: Limit = 50, as_json: AsJson = False) -> None:
     from dispatcher.cli import operating, screen
     from dispatcher.cli.when import roughly
 
-    with open_ledger() as services:
-        desk = services.desk("cli")
-        found = services.inspection_books.operations(limit=limit)
-        standings = [desk.standing(each.id) for each in found] if as_json else []
-        now = services.clock.now()
+    with open_operator() as operator:
+        found = operator.operations(limit=limit)
+        listed = [operator.progress(each.id) for each in found] if as_json else []
+        now = operator.clock.now()
     if as_json:
-        screen.print_json({"operations": [operating.document(each) for each in standings]})
+        screen.print_json({"operations": [operating.document(each) for each in listed]})
     elif found:
         table = screen.listing("id", "deed", "state", "age", "done", "by", "query", right=("age", "done"))
         for each in found:
@@ -48,42 +51,43 @@ def list_(limit: Limit = 50, as_json: AsJson = False) -> None:
 @operations.command()
 def show(id: _Which, as_json: AsJson = False) -> None:
     """Show how an operation stands, and what became of its messages."""
-    from dispatcher.cli import operating, screen
-
-    with open_ledger() as services:
-        standing = services.desk("cli").standing(_id(id))
-    if as_json:
-        screen.print_json(operating.document(standing))
-    else:
-        operating.show(standing)
+    with open_operator() as operator:
+        progress = operator.progress(_id(id))
+    _show(progress, as_json=as_json)
 
 
 @operations.command()
 def pause(id: _Which, reason: Why = None, as_json: AsJson = False) -> None:
     """Stop an operation before its next step."""
-    with open_ledger() as services:
-        services.inspection_books.pause_operation(_id(id), by(services, reason))
-    show(id, as_json=as_json)
+    with open_operator() as operator:
+        progress = operator.pause_operation(_id(id), reason=reason)
+    _show(progress, as_json=as_json)
 
 
 @operations.command()
 def resume(id: _Which, reason: Why = None, as_json: AsJson = False) -> None:
     """Let a paused operation go on."""
-    with open_ledger() as services:
-        services.inspection_books.resume_operation(_id(id), by(services, reason))
-    show(id, as_json=as_json)
+    with open_operator() as operator:
+        progress = operator.resume_operation(_id(id), reason=reason)
+    _show(progress, as_json=as_json)
 
 
 @operations.command()
 def abort(id: _Which, reason: Why = None, as_json: AsJson = False) -> None:
     """End an operation. What it has done stays done."""
-    with open_ledger() as services:
-        services.inspection_books.abort_operation(_id(id), by(services, reason))
-    show(id, as_json=as_json)
+    with open_operator() as operator:
+        progress = operator.abort_operation(_id(id), reason=reason)
+    _show(progress, as_json=as_json)
+
+
+def _show(progress: OperationProgress, *, as_json: bool) -> None:
+    from dispatcher.cli import operating, screen
+
+    if as_json:
+        screen.print_json(operating.document(progress))
+    else:
+        operating.show(progress)
 
 
 def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise OperationNotFound(repr(text)) from None
+    return parse_id(text, missing=OperationNotFound)

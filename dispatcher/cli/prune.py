@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dispatcher.cli.exits import Exit, Refused, WrongUsage
+from dispatcher.cli.confirm import confirm
+from dispatcher.cli.exits import Exit, WrongUsage
 from dispatcher.cli.options import AsJson, Why
 from dispatcher.cli.session import actor, open_ledger
 from dispatcher.domain.retention import LONGEST_DAYS, Ages, Pruned
 from dispatcher.domain.words import counted
 
 if TYPE_CHECKING:
-    from dispatcher.inspection import Pruning
+    from dispatcher.admin import Pruning
     from dispatcher.settings import Settings
 
 
@@ -66,7 +67,7 @@ def prune(
         if dry_run:
             done = pruning.foresee(ages)
         else:
-            _agree(ages, yes=yes, as_json=as_json)
+            _confirm(ages, yes=yes, as_json=as_json)
             done, ended = _carry_out(pruning, ages, reason=reason, limit=limit, per_second=pace)
     if as_json:
         screen.print_json(_document(ages, done, dry_run=dry_run, interrupted=ended is not None))
@@ -96,19 +97,11 @@ def _per_second(rate: str | None) -> float | None:
         raise WrongUsage(f"--rate: {wrong}") from None
 
 
-def _agree(ages: Ages, *, yes: bool, as_json: bool) -> None:
-    """Ask before anything is taken away for good.
-
-    :raises Refused: the answer is no, or nobody can be asked.
-    """
-    if yes:
-        return
+def _confirm(ages: Ages, *, yes: bool, as_json: bool) -> None:
+    """Ask before anything is removed for good; raises as ``confirm`` does."""
     wanted = (("redact", ages.redact_days), ("remove", ages.remove_days))
-    deeds = " and ".join(f"{does} what was settled {days} days ago or earlier" for does, days in wanted if days)
-    if as_json or not sys.stdin.isatty():
-        raise Refused(f"this would {deeds}, for good, and nobody can be asked here: add --yes if you mean it")
-    if not typer.confirm(f"{deeds.capitalize()}, for good?", err=True):
-        raise Refused("nothing was redacted or removed")
+    what = " and ".join(f"{does} what was settled {days} days ago or earlier" for does, days in wanted if days)
+    confirm(f"{what.capitalize()}, for good?", yes=yes, as_json=as_json, declined="nothing was redacted or removed")
 
 
 def _carry_out(

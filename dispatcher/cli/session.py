@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dispatcher.cli.exits import WrongUsage
 
 if TYPE_CHECKING:
+    from dispatcher.admin import OperatorService
     from dispatcher.ledger import By
     from dispatcher.wiring import Services
 
@@ -47,6 +48,13 @@ def open_services() -> Iterator[Services]:
         yield services
     finally:
         services.close()
+
+
+@contextmanager
+def open_operator() -> Iterator[OperatorService]:
+    """Give the use cases of the person who types; raises as ``open_ledger`` does."""
+    with open_ledger() as services:
+        yield services.operator(actor())
 
 
 def by(services: Services, reason: str | None) -> By:

@@ -12,13 +12,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from dispatcher.admin import ChannelStatus, Status, read_status
 from dispatcher.cli import screen
 from dispatcher.cli.when import at, in_words, roughly
 from dispatcher.domain.errors import SettingsError
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
 from dispatcher.domain.suspicion import WITNESSES
-from dispatcher.inspection import ChannelStatus, Status, read_status
 from dispatcher.ledger import Pause
 from dispatcher.ports import LimitState, TokenState
 from dispatcher.wiring import Services

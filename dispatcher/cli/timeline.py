@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dispatcher.admin import TimelineEvent, build_timeline
 from dispatcher.cli import screen, shown
 from dispatcher.cli.when import at, in_words
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.segments import segments
 from dispatcher.domain.state import State
-from dispatcher.inspection import Chapter, tell
 from dispatcher.ledger import Attempt, AuditEntry, Hold, Message
 
 _SAID = 250
@@ -36,9 +36,9 @@ class Story:
     hold: Hold | None = None
 
     @property
-    def chapters(self) -> list[Chapter]:
+    def chapters(self) -> list[TimelineEvent]:
         """What happened, in order."""
-        return tell(self.message, list(self.attempts), list(self.audit), now=self.now, hold=self.hold)
+        return build_timeline(self.message, list(self.attempts), list(self.audit), now=self.now, hold=self.hold)
 
 
 def document(story: Story, *, reveal: bool) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _lane(story: Story, paper: Console) -> Table:
     return lane
 
 
-def _told(chapter: Chapter, call: Attempt | None) -> Text:
+def _told(chapter: TimelineEvent, call: Attempt | None) -> Text:
     told = Text(screen.inert(chapter.title), style="bold")
     if chapter.took is not None:
         told.append(f"  {in_words(chapter.took)}", style="not bold cyan")

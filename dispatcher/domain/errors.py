@@ -149,6 +149,14 @@ class TransitionRefused(DispatcherError):
         super().__init__(f"message {message_id} is {state}, so it cannot be {asked}; {allowed}")
 
 
+class NotPermitted(DispatcherError):
+    """The person's role does not include the action; ``role`` is the one that does."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f'this needs the role "{role}"')
+        self.role = role
+
+
 class SettingsError(DispatcherError):
     """Settings are missing, unknown or contradict one another; the text names each."""
 

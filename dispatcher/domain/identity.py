@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NewType
 from uuid import UUID
 
@@ -40,3 +41,17 @@ def uuid7_run(unix_ms: int, first: int, entropy: bytes) -> list[str]:
         rest = f"{int.from_bytes(entropy[start : start + 8]) & (1 << 62) - 1 | 1 << 63:016x}"
         ids.append(f"{time[:8]}-{time[8:]}-7{number & 0xFFF:03x}-{rest[:4]}-{rest[4:]}")
     return ids
+
+
+def parse_id(text: str | UUID, *, missing: Callable[[str], Exception]) -> UUID:
+    """Return the id that a text holds. A text that is no id names nothing.
+
+    :param missing: makes the error to raise then, for example ``MessageNotFound``.
+
+    >>> parse_id("017f22e2-79b0-7fff-8000-000000000000", missing=LookupError)
+    UUID('017f22e2-79b0-7fff-8000-000000000000')
+    """
+    try:
+        return text if isinstance(text, UUID) else UUID(text)
+    except ValueError:
+        raise missing(repr(text)) from None

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
+from dispatcher.admin.actor import Role
 from dispatcher.campaigns import Campaigns, DryRun
 from dispatcher.campaigns.dry_run import rewritten
 from dispatcher.campaigns.survey import character_name
@@ -37,7 +38,6 @@ from dispatcher.ledger import Campaign
 from dispatcher.logs import get_logger
 from dispatcher.web import bodies, charts, forms, views
 from dispatcher.web.guard import Seal
-from dispatcher.web.people import Role
 from dispatcher.web.rendering import page
 from dispatcher.web.uploads import KEPT_S, Uploads, own_name, under_its_name
 
@@ -88,13 +88,13 @@ class Asked:
 
 def new(request: Request) -> Response:
     """Ask what the campaign is to be."""
-    _require_role(request, Role.OPERATE)
+    views.actor_of(request).require(Role.OPERATOR)
     return _form(request, Asked(values=dict.fromkeys(_names(), "") | {"channel": Channel.SMS.value}))
 
 
 async def look(request: Request) -> Response:
     """Answer a file and its terms with what they would come to. Nothing is written to the ledger."""
-    _require_role(request, Role.OPERATE)
+    views.actor_of(request).require(Role.OPERATOR)
     try:
         form = await bodies.read_form(request, max_files=1)
         try:
@@ -112,7 +112,7 @@ async def look(request: Request) -> Response:
 
 async def create(request: Request) -> Response:
     """Take in the campaign whose report was shown."""
-    _require_role(request, Role.OPERATE)
+    views.actor_of(request).require(Role.OPERATOR)
     form = await bodies.read_form(request)
     forms.require_token(request, form)
     return await run_in_threadpool(_create, request, form)
@@ -217,19 +217,14 @@ def _too_large() -> str:
     )
 
 
-def _require_role(request: Request, role: Role) -> None:
-    if request.state.person.role < role:
-        raise HTTPException(403, f"this is for the role {role.name.lower()}; you have another")
-
-
 def _asked(request: Request, form: FormData) -> Asked:
     """Read what was typed, line ends as Python has them; an upload counts if we sealed it ourselves."""
     values = {}
     for name in _names():
         text = with_newlines(str(form.get(name, ""))).replace("\x00", "")
         values[name] = text if name == "template" else text.strip()
-    if values["channel"] == Channel.GIFT and request.state.person.role < Role.MONEY:
-        raise HTTPException(403, "a gift is money: this is for the role money")
+    if values["channel"] == Channel.GIFT:
+        views.actor_of(request).require(Role.PAYMENTS)
     upload, source = str(form.get("upload", "")), str(form.get("source", ""))
     if not _long_seal(request).holds(str(form.get("kept", "")), "upload", upload, source):
         return Asked(values=values)

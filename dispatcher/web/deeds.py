@@ -8,6 +8,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
@@ -15,17 +16,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from dispatcher.domain.errors import BrokerUnavailable, InvalidCampaign, OperationNotFound, QueryError, SettingsError
-from dispatcher.domain.message import DEFAULT_LIFE, Channel
+from dispatcher.admin import check_moment
+from dispatcher.admin.actor import Role
+from dispatcher.domain.errors import InvalidCampaign, MessageNotFound, OperationNotFound, QueryError
+from dispatcher.domain.identity import parse_id
+from dispatcher.domain.message import Channel
 from dispatcher.domain.operation import Deed, Pace
 from dispatcher.domain.query import hide_private
 from dispatcher.domain.words import at as written
-from dispatcher.inspection import check_moment
-from dispatcher.ledger import By, Message, Resolution
+from dispatcher.ledger import Resolution
 from dispatcher.web import forms, searches, views
 from dispatcher.web.bodies import read_form
 from dispatcher.web.guard import safe_target
-from dispatcher.web.people import Role, TooManyGuesses
+from dispatcher.web.people import TooManyGuesses
 from dispatcher.web.rendering import page
 from dispatcher.web.searches import Search
 from dispatcher.web.sessions import BROWSER_COOKIE, BROWSER_LIFE, COOKIE, LIFE
@@ -41,8 +44,7 @@ def deed(role: Role) -> Callable[[_Act], Callable[[Request], Awaitable[Response]
         async def answer(request: Request) -> Response:
             form = await read_form(request)
             forms.require_token(request, form)
-            if request.state.person.role < role:
-                raise HTTPException(403, f"this is for the role {role.name.lower()}; you have another")
+            views.actor_of(request).require(role)
             answer = await run_in_threadpool(act, request, form)
             return RedirectResponse(answer, 303) if isinstance(answer, str) else answer
 
@@ -96,7 +98,7 @@ async def sign_out(request: Request) -> Response:
     return response
 
 
-@deed(Role.VIEW)
+@deed(Role.VIEWER)
 def search(request: Request, form: FormData) -> str | Response:
     """Search a list. What asks for no number leads to an address that can be shared."""
     text, path = str(form.get("q", "")), request.url.path
@@ -109,29 +111,27 @@ def search(request: Request, form: FormData) -> str | Response:
         return f"{path}?{urlencode({'q': text})}"
     answer = shown(request, found)
     if answer.status_code == HTTPStatus.OK:
-        views.note(request, "search numbers", f"{path.strip('/')}:{hide_private(text)}")
+        views.operator_of(request).record("search numbers", f"{path.strip('/')}:{hide_private(text)}")
     return answer
 
 
-@deed(Role.OPERATE)
+@deed(Role.OPERATOR)
 def replay(request: Request, form: FormData) -> str:
     """Send one message again."""
-    id_ = views.uuid_of(request.path_params["id"])
-    require_money_for(request, views.services_of(request).books.message(id_))
-    at = forms.moment_of(form, "at")
-    views.desk_of(request).replay(id_, reason=forms.text_of(form, "reason"), at=at)
+    id_, at = _message_id(request), forms.moment_of(form, "at")
+    views.operator_of(request).replay(id_, reason=forms.optional_reason(form), at=at)
     return back(f"/messages/{id_}", "Queued again." if at is None else f"Queued for {written(at)}.")
 
 
-@deed(Role.OPERATE)
+@deed(Role.OPERATOR)
 def cancel(request: Request, form: FormData) -> str:
-    """Call off one message."""
-    id_ = views.uuid_of(request.path_params["id"])
-    views.services_of(request).books.cancel(id_, _by(request, form))
+    """Cancel one message."""
+    id_ = _message_id(request)
+    views.operator_of(request).cancel(id_, reason=forms.optional_reason(form))
     return back(f"/messages/{id_}", "Called off.")
 
 
-@deed(Role.OPERATE)
+@deed(Role.OPERATOR)
 def begin(request: Request, form: FormData) -> str:
     """Begin the bulk operation whose plan was shown."""
     kind = _named({each.value: each for each in Deed}, str(form.get("deed", "")))
@@ -141,75 +141,67 @@ def begin(request: Request, form: FormData) -> str:
         raise HTTPException(409, "the plan is older than a quarter of an hour; look at it again")
     # The form's seal is of a plan that was shown, so that whoever may see numbers has searched for them before.
     private = request.state.person.role >= searches.MAY_SEE_NUMBERS
-    desk = views.desk_of(request, Search(text=text, link=text, private=private))
-    plan = desk.plan(kind, text, [views.uuid_of(each) for each in ids])
-    if plan.forecast.money and kind is Deed.REPLAY and request.state.person.role < Role.MONEY:
-        raise HTTPException(403, "there are gifts in it, and a gift is money: this is for the role money")
+    operator = views.operator_of(request, Search(text=text, link=text, private=private))
+    plan = operator.plan(kind, text, [parse_id(each, missing=MessageNotFound) for each in ids])
     spread = forms.number_of(form, "spread")
     pace = Pace(
-        at=check_moment(forms.moment_of(form, "at"), now=desk.clock.now()),
+        at=check_moment(forms.moment_of(form, "at"), now=operator.clock.now()),
         spread=None if spread is None else timedelta(minutes=spread),
         per_second=forms.number_of(form, "per_second"),
         canary=20 if form.get("canary") else 0,
     )
-    operation = desk.begin(plan, reason=forms.reason_of(form), pace=pace)
+    operation = operator.begin(plan, reason=forms.reason_of(form), pace=pace)
     return f"/operations/{operation.id}"
 
 
-@deed(Role.OPERATE)
+@deed(Role.OPERATOR)
 def change_operation(request: Request, form: FormData) -> str:
     """Pause, resume or abort a bulk operation."""
-    books, id_ = views.desk_of(request).books, views.uuid_of(request.path_params["id"], missing=OperationNotFound)
-    acts = {"pause": books.pause_operation, "resume": books.resume_operation, "abort": books.abort_operation}
-    _named(acts, request.path_params["act"])(id_, _by(request, form))
+    operator, id_ = views.operator_of(request), parse_id(request.path_params["id"], missing=OperationNotFound)
+    acts = {
+        "pause": operator.pause_operation,
+        "resume": operator.resume_operation,
+        "abort": operator.abort_operation,
+    }
+    _named(acts, request.path_params["act"])(id_, reason=forms.optional_reason(form))
     return f"/operations/{id_}"
 
 
-@deed(Role.OPERATE)
+@deed(Role.OPERATOR)
 def resolve(request: Request, form: FormData) -> str:
-    """Answer for a message in doubt."""
-    services, id_ = views.services_of(request), views.uuid_of(request.path_params["id"])
-    require_money_for(request, services.books.message(id_))
-    forms.reason_of(form)
+    """Record what was found out about a message in doubt."""
     answers = {each.value: each for each in Resolution}
-    services.books.resolve(
-        id_,
+    views.operator_of(request).resolve(
+        _message_id(request),
         _named(answers, str(form.get("answer", ""))),
-        _by(request, form),
+        reason=forms.reason_of(form),
         provider_id=str(form.get("provider_id", "")).strip() or None,
-        budget=services.settings.max_attempts,
-        life=DEFAULT_LIFE,
     )
-    services.bell.ring()
     return back("/in-doubt", "Answered for.")
 
 
-@deed(Role.OPERATE)
+@deed(Role.OPERATOR)
 def change_channel(request: Request, form: FormData) -> str:
     """Pause or resume a channel."""
-    services = views.services_of(request)
+    operator = views.operator_of(request)
     channel = _named({each.value: each for each in Channel}, request.path_params["channel"])
     if request.path_params["act"] == "pause":
-        services.books.pause(channel, _by(request, form), until=None)
+        operator.pause_channel(channel, reason=forms.reason_of(form))
         return back("/", f"{channel.value} is paused.")
-    services.books.resume(channel, _by(request, form))
-    try:
-        services.limiter.clear(channel)
-        services.tokens.try_again()
-    except (BrokerUnavailable, SettingsError):
-        pass  # its waits end by themselves
-    services.bell.ring()
+    problem = operator.resume_channel(channel, reason=forms.optional_reason(form)).limits_problem
+    if problem is not None:
+        return back("/", f"{channel.value} is open; its limits and its breaker could not be cleared: {problem}.")
     return back("/", f"{channel.value} is open.")
 
 
-@deed(Role.OPERATE)
+@deed(Role.OPERATOR)
 def change_campaign(request: Request, form: FormData) -> str:
     """Start, pause, resume, cancel or retry a campaign."""
     campaigns, asked, act = views.campaigns_of(request), request.path_params["name"], request.path_params["act"]
     reason = forms.text_of(form, "reason")
     channel = campaigns.books.find(asked).channel
-    if act in ("start", "resume", "retry") and channel is Channel.GIFT and request.state.person.role < Role.MONEY:
-        raise HTTPException(403, "gifts are money: this is for the role money")
+    if act in ("start", "resume", "retry"):
+        views.actor_of(request).require_for(channel)
     match act:
         case "start":
             campaigns.start(asked, reason=reason)
@@ -228,17 +220,8 @@ def change_campaign(request: Request, form: FormData) -> str:
     return f"/campaigns/{campaigns.books.find(asked).id}"
 
 
-def _by(request: Request, form: FormData) -> By:
-    reason = forms.text_of(form, "reason")
-    return By(
-        actor=views.actor(request)[:100], reason=reason and reason[:500], now=views.services_of(request).clock.now()
-    )
-
-
-def require_money_for(request: Request, message: Message) -> None:
-    """Refuse whoever may not move money, if it is money."""
-    if message.channel is Channel.GIFT and request.state.person.role < Role.MONEY:
-        raise HTTPException(403, "a gift is money: this is for the role money")
+def _message_id(request: Request) -> UUID:
+    return parse_id(request.path_params["id"], missing=MessageNotFound)
 
 
 def back(path: str, said: str) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dispatcher.domain.errors import InvalidMessage, TransitionRefused
+from dispatcher.admin import MessageEdit
+from dispatcher.admin.actor import Role
+from dispatcher.domain.errors import InvalidMessage, MessageNotFound, TransitionRefused
+from dispatcher.domain.identity import parse_id
 from dispatcher.domain.message import Channel
 from dispatcher.domain.texts import with_newlines
-from dispatcher.inspection import Changes
 from dispatcher.ledger import Message
 from dispatcher.ledger.operations import CONTENT_IS_GONE
 from dispatcher.web import forms, views
-from dispatcher.web.deeds import back, deed, require_money_for
-from dispatcher.web.people import Role
+from dispatcher.web.deeds import back, deed
 from dispatcher.web.rendering import page
 
 _PARTS = {Channel.SMS: ("recipient", "body"), Channel.GIFT: ("recipient", "sku", "amount", "currency", "note")}
@@ -25,34 +25,34 @@ _PARTS = {Channel.SMS: ("recipient", "body"), Channel.GIFT: ("recipient", "sku",
 
 def edit_page(request: Request) -> Response:
     """Show what a message is, to be changed."""
-    if request.state.person.role < Role.OPERATE:
-        raise HTTPException(403, "this is for the role operate; you have another")
+    actor = views.actor_of(request)
+    actor.require(Role.OPERATOR)
     message = _message(request)
-    require_money_for(request, message)
+    actor.require_for(message.channel)
     if message.redacted_at is not None:
         raise TransitionRefused(message.id, message.state.value, "edited", allowed=CONTENT_IS_GONE)
-    views.note(request, "reveal", f"message:{message.id}")
+    views.operator_of(request).record("reveal", f"message:{message.id}")
     return _form(request, message, _typed(message, None))
 
 
-@deed(Role.OPERATE)
+@deed(Role.OPERATOR)
 def edit(request: Request, form: FormData) -> str | Response:
     """Put a message right and send it again."""
-    message, desk = _message(request), views.desk_of(request)
-    require_money_for(request, message)
+    message, operator = _message(request), views.operator_of(request)
+    views.actor_of(request).require_for(message.channel)
     typed = _typed(message, form)
     was = _typed(message, None)
-    changes = Changes(**{name: value for name, value in typed.items() if value != was[name]})
+    changes = MessageEdit(**{name: value for name, value in typed.items() if value != was[name]})
     try:
         at, reason = forms.moment_of(form, "at"), forms.reason_of(form)
-        desk.replay(message.id, reason=reason, at=at, changes=changes)
+        operator.replay(message.id, reason=reason, at=at, changes=changes)
     except InvalidMessage as wrong:
         return _form(request, message, typed, wrong)
     return back(f"/messages/{message.id}", "Put right and queued again." if changes.any else "Queued again.")
 
 
 def _message(request: Request) -> Message:
-    return views.services_of(request).books.message(views.uuid_of(request.path_params["id"]))
+    return views.services_of(request).books.message(parse_id(request.path_params["id"], missing=MessageNotFound))
 
 
 def _typed(message: Message, form: FormData | None) -> dict[str, str]:

@@ -6,17 +6,16 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from dispatcher.admin import GIVEN_UP, OperatorService
+from dispatcher.admin.actor import Role
 from dispatcher.campaigns.cells import inert_cell
 from dispatcher.campaigns.export import rows, written
 from dispatcher.domain.query import hide_private
-from dispatcher.inspection import GIVEN_UP, Desk
 from dispatcher.ledger import Message
 from dispatcher.web import searches, views
-from dispatcher.web.people import Role
 
 _AT_ONCE = 1000
 _HEAD = (
@@ -45,18 +44,18 @@ def campaign(request: Request) -> Response:
 
 def _found(request: Request, name: str, *, prefix: str) -> Response:
     search = searches.asked(request)
-    text, desk = f"{search.text} {prefix}".strip(), views.desk_of(request, search)
-    first = desk.search(text, limit=_AT_ONCE)  # what is wrong with the query is told before anything is sent
+    text, operator = f"{search.text} {prefix}".strip(), views.operator_of(request, search)
+    first = operator.search(text, limit=_AT_ONCE)  # what is wrong with the query is told before anything is sent
     reveal = _reveals(request, f"messages:{hide_private(text)}")
-    return _csv(name, _lines(desk, text, first, reveal=reveal))
+    return _csv(name, _lines(operator, text, first, reveal=reveal))
 
 
-def _lines(desk: Desk, text: str, first: list[Message], *, reveal: bool) -> Iterator[tuple[str, ...]]:
+def _lines(operator: OperatorService, text: str, first: list[Message], *, reveal: bool) -> Iterator[tuple[str, ...]]:
     yield _HEAD
     page = first
     while page:
         yield from (_line(each, reveal=reveal) for each in page)
-        page = desk.search(text, limit=_AT_ONCE, before=page[-1].id) if len(page) == _AT_ONCE else []
+        page = operator.search(text, limit=_AT_ONCE, before=page[-1].id) if len(page) == _AT_ONCE else []
 
 
 def _line(message: Message, *, reveal: bool) -> tuple[str, ...]:
@@ -77,9 +76,8 @@ def _reveals(request: Request, subject: str) -> bool:
     """Say whether numbers are asked for by somebody who may see them, and note that they were given."""
     if request.query_params.get("numbers") != "1":
         return False
-    if request.state.person.role < Role.OPERATE:
-        raise HTTPException(403, "numbers are for the role operate; you have another")
-    views.note(request, "export numbers", subject)
+    views.actor_of(request).require(Role.OPERATOR)
+    views.operator_of(request).record("export numbers", subject)
     return True
 
 

@@ -24,12 +24,18 @@ def text_of(form: FormData, name: str) -> str | None:
     return str(form.get(name, "")).strip() or None
 
 
+def optional_reason(form: FormData) -> str | None:
+    """Return the reason for the audit trail, cut to the length that it holds; None if none was given."""
+    reason = text_of(form, "reason")
+    return reason and reason[:500]
+
+
 def reason_of(form: FormData) -> str:
     """Return the reason that the audit trail needs; refuses a form without one."""
-    reason = text_of(form, "reason")
+    reason = optional_reason(form)
     if reason is None:
         raise HTTPException(400, "give a reason; it is kept in the audit trail")
-    return reason[:500]
+    return reason
 
 
 def moment_of(form: FormData, name: str) -> datetime | None:

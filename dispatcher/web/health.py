@@ -52,14 +52,14 @@ class _Numbers(Collector):
     def _messages(self) -> Iterator[Metric]:
         services = self._services
         now, books = services.clock.now(), services.inspection_books
-        standing = GaugeMetricFamily(
+        progress = GaugeMetricFamily(
             "dispatcher_messages",
             f"Messages that wait, are under way or need a person; counted up to {CAP:,}.",
             labels=["channel", "priority", "state"],
         )
         for (channel, priority, state), count in books.standing_counts(cap=CAP).items():
-            standing.add_metric([channel.value, priority.value, state.value], count)
-        yield standing
+            progress.add_metric([channel.value, priority.value, state.value], count)
+        yield progress
         oldest = GaugeMetricFamily(
             "dispatcher_oldest_due_seconds",
             "How long the oldest message that is due has been waiting.",

@@ -5,29 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from starlette.concurrency import run_in_threadpool
 
+from dispatcher.admin.actor import Role
 from dispatcher.domain.errors import SettingsError
 from dispatcher.web.guesses import Guesses
 
 LONGEST_LINE = 10
 """Passwords that wait to be hashed. Each takes some 100 ms and 64 MB while it is hashed."""
 BUSY_S = 2.0
-
-
-class Role(IntEnum):
-    """What somebody may do; each includes those below."""
-
-    VIEW = 1
-    """Look, numbers masked."""
-    OPERATE = 2
-    """Replay, pause, run campaigns."""
-    MONEY = 3
-    """Answer for gifts in doubt, replay gifts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +27,7 @@ class Person:
     role: Role
 
 
-LOCAL = Person(name="local", role=Role.MONEY)
+LOCAL = Person(name="local", role=Role.PAYMENTS)
 """Whoever sits at the machine itself, where the pages are bound to it and nobody is named."""
 
 
@@ -91,7 +80,7 @@ class People:
 
     def epoch(self, name: str) -> str:
         """Return what changes with a person's role and password: a session of another epoch is over."""
-        role, known = self.hashes.get(name, (Role.VIEW, ""))
+        role, known = self.hashes.get(name, (Role.VIEWER, ""))
         return hashlib.sha256(f"{name}\x00{role.name}\x00{known}".encode()).hexdigest()[:32]
 
     async def sign_in(self, name: str, password: str, *, address: str, browser: str | None = None) -> Person | None:
@@ -106,7 +95,7 @@ class People:
         guess = self._guesses.count(name, address=address, browser=browser)
         if guess.retry_after:
             raise TooManyGuesses(guess.retry_after)
-        role, known = self.hashes.get(name, (Role.VIEW, _NOBODYS))
+        role, known = self.hashes.get(name, (Role.VIEWER, _NOBODYS))
         line = self._strangers if browser is None else self._known_browsers
         try:
             right = await line.verify(known, password)
@@ -142,7 +131,7 @@ def read_people(text: str) -> People:
         parts = entry.strip().split(":", 2)
         if len(parts) != 3 or not parts[2].startswith("$argon2") or parts[1].upper() not in Role.__members__:
             raise SettingsError(
-                "DISPATCHER_WEB_USERS: an entry is not name:role:hash with a role of view, operate or money; "
+                "DISPATCHER_WEB_USERS: an entry is not name:role:hash with a role of viewer, operator or payments; "
                 "`dispatcher web --hash` makes the hash"
             )
         found[parts[0]] = (Role[parts[1].upper()], parts[2])

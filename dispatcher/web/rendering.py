@@ -10,9 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from dispatcher.admin.actor import Role
 from dispatcher.domain.query import hide_private
 from dispatcher.domain.words import at, counted, in_words, roughly
-from dispatcher.web.people import Role
 
 
 @cache

@@ -17,12 +17,12 @@ from cryptography.fernet import Fernet, InvalidToken
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from dispatcher.admin.actor import Role
 from dispatcher.domain.query import parse_query
-from dispatcher.web.people import Role
 from dispatcher.web.sessions import LIFE
 
 SEALED = "sealed:"
-MAY_SEE_NUMBERS = Role.OPERATE
+MAY_SEE_NUMBERS = Role.OPERATOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,4 +90,4 @@ def typed(request: Request, text: str, *, now: datetime) -> Search:
 def require_numbers(request: Request) -> None:
     """Refuse whoever may not see numbers."""
     if request.state.person.role < MAY_SEE_NUMBERS:
-        raise HTTPException(403, "searching for numbers is for the role operate; you have another")
+        raise HTTPException(403, "searching for numbers is for the role operator; you have another")

@@ -12,9 +12,12 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from dispatcher.admin import GIVEN_UP, Actor, OperatorService, as_curl, build_timeline
+from dispatcher.admin.actor import Role
+from dispatcher.admin.grouping import query_of
+from dispatcher.admin.status import read_health
 from dispatcher.campaigns import Campaigns
 from dispatcher.domain.errors import (
-    DispatcherError,
     MessageNotFound,
     OperationNotFound,
     PrivateSearch,
@@ -22,14 +25,12 @@ from dispatcher.domain.errors import (
     SettingsError,
 )
 from dispatcher.domain.fields import FIELDS
+from dispatcher.domain.identity import parse_id
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.operation import Deed
 from dispatcher.domain.segments import segments
 from dispatcher.domain.state import State
-from dispatcher.inspection import GIVEN_UP, Desk, as_curl, tell
-from dispatcher.inspection.grouping import query_of
-from dispatcher.inspection.status import read_health
-from dispatcher.ledger import By, Message
+from dispatcher.ledger import Message
 from dispatcher.web import charts, searches
 from dispatcher.web.rendering import page
 from dispatcher.web.searches import Search
@@ -46,39 +47,35 @@ def services_of(request: Request) -> Services:
     return found
 
 
-def actor(request: Request) -> str:
-    """Name who acts, for the audit trail."""
-    return f"web:{request.state.person.name}"
+def actor_of(request: Request) -> Actor:
+    """Return who is signed in, as an actor."""
+    person = request.state.person
+    return Actor(name=f"web:{person.name}"[:100], role=person.role)
 
 
-def desk_of(request: Request, search: Search | None = None) -> Desk:
-    """Return the desk of whoever asks. It reads a query for numbers only if that search came in a form."""
-    return services_of(request).desk(actor(request), sees_numbers=search is not None and search.private)
+def operator_of(request: Request, search: Search | None = None) -> OperatorService:
+    """Return the use cases of who is signed in. Queries for numbers are read only if the search came in a form."""
+    actor = actor_of(request)
+    private = search is not None and search.private
+    return services_of(request).operator(actor.name, role=actor.role, sees_numbers=private)
 
 
 def campaigns_of(request: Request) -> Campaigns:
-    """Return campaigns for whoever asks."""
-    return services_of(request).campaigns(actor(request))
-
-
-def note(request: Request, action: str, subject: str) -> None:
-    """Append to the audit trail that somebody saw what is masked."""
-    services = services_of(request)
-    by = By(actor=actor(request)[:100], reason=None, now=services.clock.now())
-    services.inspection_books.note(by, action, subject[:200])
+    """Return the campaigns, for who is signed in."""
+    return services_of(request).campaigns(actor_of(request).name)
 
 
 def overview(request: Request) -> Response:
     """Show what is happening, what needs a person first."""
-    services, desk = services_of(request), desk_of(request)
+    services, operator = services_of(request), operator_of(request)
     now = services.clock.now()
     try:
         tokens = services.tokens
     except SettingsError:
         tokens = None
     health = read_health(services.books, services.limiter, tokens, services.clock)
-    counts = desk.books.standing_counts(cap=CAP + 1)
-    minutes = desk.books.minutes(now - timedelta(minutes=59))
+    counts = operator.books.standing_counts(cap=CAP + 1)
+    minutes = operator.books.minutes(now - timedelta(minutes=59))
     last = [each for each in minutes if each.minute >= f"{now - timedelta(minutes=1):%Y-%m-%dT%H:%M}"]
     seconds = 60 + now.second
     running = campaigns_of(request).listed(limit=8)
@@ -122,8 +119,8 @@ def dead_found(request: Request, search: Search) -> Response:
     groups = []
     if found.problem is None:
         among = [each.id for each in found.rows] if found.whole else None  # few: the groups are of these
-        desk = desk_of(request, search)
-        groups = [(group, query_of(group)) for group in desk.groups(search.text, among=among)]
+        operator = operator_of(request, search)
+        groups = [(group, query_of(group)) for group in operator.groups(search.text, among=among)]
     count = sum(group.count for group, _ in groups)  # counted already
     return _listed(request, "dead.html", found, count=count, groups=groups)
 
@@ -138,8 +135,8 @@ def messages_found(request: Request, search: Search) -> Response:
     found = _find(request, search)
     count = len(found.rows)
     if found.problem is None and not found.whole:
-        desk = desk_of(request, search)
-        count = desk.books.count(desk.read(search.text))
+        operator = operator_of(request, search)
+        count = operator.books.count(operator.read(search.text))
     return _listed(request, "messages.html", found, count=count)
 
 
@@ -160,10 +157,10 @@ def _find(request: Request, search: Search, *, prefix: str = "") -> _Found:
     text, before = search.text, _id(request.query_params.get("before"))
     rows, problem, status = [], None, 200
     try:
-        rows = desk_of(request, search).search(f"{text} {prefix}".strip(), limit=PAGE + 1, before=before)
+        rows = operator_of(request, search).search(f"{text} {prefix}".strip(), limit=PAGE + 1, before=before)
     except PrivateSearch as private:
         may = request.state.person.role >= searches.MAY_SEE_NUMBERS
-        hint = "press Search: an address must not carry a number" if may else "that is for the role operate"
+        hint = "press Search: an address must not carry a number" if may else "that is for the role operator"
         problem = {"sentence": f"{private.problem}; {hint}", "position": private.position}
         status = 400 if may else 403
     except QueryError as wrong:
@@ -197,19 +194,19 @@ def fresh(request: Request) -> Response:
     params, search = request.query_params, searches.asked(request)
     since = params.get("since", "")
     prefix = f"{GIVEN_UP} updated:>{since}" if params.get("list") == "dead" else f"created:>{since}"
-    desk = desk_of(request, search)
-    return JSONResponse({"new": desk.books.count(desk.read(f"{search.text} {prefix}"), cap=NEW)})
+    operator = operator_of(request, search)
+    return JSONResponse({"new": operator.books.count(operator.read(f"{search.text} {prefix}"), cap=NEW)})
 
 
 def message(request: Request) -> Response:
     """Tell the story of one message."""
-    services, id_ = services_of(request), uuid_of(request.path_params["id"])
+    services, id_ = services_of(request), parse_id(request.path_params["id"], missing=MessageNotFound)
     now, reveal = services.clock.now(), _reveal(request)
     if reveal:
         services.books.message(id_)
-        note(request, "reveal", f"message:{id_}")
+        operator_of(request).record("reveal", f"message:{id_}")
     found, attempts, audit = services.books.story(id_)
-    story = tell(found, attempts, audit, now=now, hold=services.books.hold(id_, now=now))
+    story = build_timeline(found, attempts, audit, now=now, hold=services.books.hold(id_, now=now))
     return page(
         request,
         "message.html",
@@ -236,30 +233,34 @@ def plan(request: Request) -> Response:
     asked, search = request.query_params.get("do", "replay-all"), searches.asked(request)
     text = search.text
     deed = Deed.DISCARD if asked.startswith("discard") else Deed.REPLAY
-    ids = [] if asked.endswith("-all") else [str(uuid_of(each)) for each in request.query_params.getlist("id")]
+    ids = (
+        []
+        if asked.endswith("-all")
+        else [str(parse_id(each, missing=MessageNotFound)) for each in request.query_params.getlist("id")]
+    )
     if not ids and not asked.endswith("-all"):  # nothing selected is not everything
         return RedirectResponse(f"/dead?{urlencode({'q': search.link, 'said': 'Nothing was selected.'})}", 303)
-    made = desk_of(request, search).plan(deed, text, [UUID(each) for each in ids])
+    made = operator_of(request, search).plan(deed, text, [UUID(each) for each in ids])
     seal = request.app.state.seal.sign(deed.value, text, ",".join(ids))
     return page(request, "plan.html", plan=made, deed=deed, q=text, ids=ids, seal=seal)
 
 
 def operations(request: Request) -> Response:
     """List bulk operations."""
-    return page(request, "operations.html", rows=desk_of(request).books.operations())
+    return page(request, "operations.html", rows=operator_of(request).operations())
 
 
 def operation(request: Request) -> Response:
     """Show how an operation stands."""
-    standing = desk_of(request).standing(uuid_of(request.path_params["id"], missing=OperationNotFound))
-    done = standing.operation
+    progress = operator_of(request).progress(parse_id(request.path_params["id"], missing=OperationNotFound))
+    done = progress.operation
     parts = [("share-done", "done", done.done), ("share-skipped", "skipped", done.skipped)]
-    return page(request, "operation.html", standing=standing, bar=charts.share(parts, max(1, done.total)))
+    return page(request, "operation.html", progress=progress, bar=charts.share(parts, max(1, done.total)))
 
 
 def in_doubt(request: Request) -> Response:
     """Show what nobody knows about: gifts first, oldest first."""
-    return page(request, "in_doubt.html", found=desk_of(request).in_doubt(limit=100))
+    return page(request, "in_doubt.html", found=operator_of(request).in_doubt(limit=100))
 
 
 def campaigns(request: Request) -> Response:
@@ -278,7 +279,7 @@ def audit(request: Request) -> Response:
     """Show who did what."""
     before = _id(request.query_params.get("before"))
     about = request.query_params.get("about") or None
-    found = desk_of(request).books.audit(subject=about, limit=PAGE + 1, before=before)
+    found = operator_of(request).audit(about=about, limit=PAGE + 1, before=before)
     more = found[PAGE - 1].id if len(found) > PAGE else None
     return page(request, "audit.html", rows=found[:PAGE], more=more, about=about)
 
@@ -299,18 +300,7 @@ def _bar(progress: Any) -> Any:
 
 
 def _reveal(request: Request) -> bool:
-    return request.query_params.get("reveal") == "1" and request.state.person.role >= 2
-
-
-def uuid_of(text: str, *, missing: type[DispatcherError] = MessageNotFound) -> UUID:
-    """Read an id; what is none belongs to nothing.
-
-    :raises MessageNotFound: or whatever else is missing then.
-    """
-    try:
-        return UUID(text)
-    except ValueError:
-        raise missing(text) from None
+    return request.query_params.get("reveal") == "1" and request.state.person.role >= Role.OPERATOR
 
 
 def _id(text: str | None) -> UUID | None:

@@ -17,12 +17,12 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from dispatcher import Dispatcher, Gift
+from dispatcher.admin import Pruning
 from dispatcher.broker import seal
 from dispatcher.broker.sealed import LIFE
 from dispatcher.domain.errors import InvalidMessage
 from dispatcher.domain.identity import uuid7
 from dispatcher.domain.retention import Ages
-from dispatcher.inspection import Pruning
 from dispatcher.ledger import BrokerIntake, LedgerClock, RetentionBooks
 from tests.making import NUMBER
 

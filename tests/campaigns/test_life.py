@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, update
 
+from dispatcher.admin import build_timeline
 from dispatcher.campaigns import Campaigns
 from dispatcher.campaigns.check import Invalid
 from dispatcher.campaigns.dry_run import rewritten
@@ -20,7 +21,6 @@ from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.segments import Encoding
 from dispatcher.domain.state import CAMPAIGN_TRANSITIONS, CampaignState, State
 from dispatcher.domain.written_number import Form
-from dispatcher.inspection import tell
 from dispatcher.ledger import Books, By, Filter, SqlLedger
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.tables import CAMPAIGNS
@@ -248,7 +248,7 @@ def test_a_message_says_what_it_waits_for(
 
     def waits() -> str:
         hold = books.hold(message.id, now=clock.now())
-        return tell(message, [], [], now=clock.now(), hold=hold)[-1].title
+        return build_timeline(message, [], [], now=clock.now(), hold=hold)[-1].title
 
     assert waits() == "waits: its campaign has not been started"
     campaigns.start("spring", at=clock.now() + timedelta(minutes=30))

@@ -250,7 +250,7 @@ def test_the_failed_are_sent_again_once(shell: Shell, sandbox: SandboxControl) -
     assert shell("campaign", "retry-failed", "spring", "--dry-run").out == "spring: 2 would be queued again.\n"
     asked = shell("campaign", "retry-failed", "spring")
     assert (asked.code, asked.out) == (4, "")
-    assert asked.err.startswith("error: Send 2 messages of 'spring' again? Nobody can be asked here")
+    assert asked.err.startswith("error: Send 2 messages of 'spring' again? Without a terminal, confirm with --yes")
     assert shell("campaign", "retry-failed", "spring", "--yes", "--json").json["queued_again"] == 2
     again = shell("campaign", "retry-failed", "spring", "--yes")
     assert (again.code, again.out) == (3, "spring: nothing is dead or expired.\n")

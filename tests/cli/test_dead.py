@@ -81,7 +81,7 @@ def test_more_than_one_needs_a_yes_where_nobody_can_be_asked(shell: Shell, sandb
     refused = shell("dead", "replay", "--all")
     assert refused.code == 4
     assert "  send again  3 sms: rejected\n" in refused.out
-    assert refused.err.startswith("error: 3 messages would be sent again and nobody can be asked here: add --yes")
+    assert refused.err.startswith("error: Send these 3 again? Without a terminal, confirm with --yes")
     assert {shell.state(one) for one in ids} == {"dead"}
     done = shell("dead", "replay", "--all", "--yes")
     assert (done.code, done.out.splitlines()[-1]) == (0, "3 queued again.")

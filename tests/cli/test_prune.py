@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from dispatcher.inspection import Pruning
+from dispatcher.admin import Pruning
 from dispatcher.ledger import RetentionBooks
 from dispatcher.ledger.tables import MESSAGES
 from dispatcher.sandbox import SandboxControl
@@ -53,8 +53,8 @@ def test_nothing_is_done_without_a_plain_word(shell: Shell) -> None:
     refused = shell("prune")
     assert (refused.code, refused.out) == (4, "")
     assert refused.err == (
-        "error: this would redact what was settled 30 days ago or earlier and remove what was settled 365 days ago or "
-        "earlier, for good, and nobody can be asked here: add --yes if you mean it\n"
+        "error: Redact what was settled 30 days ago or earlier and remove what was settled 365 days ago or earlier, "
+        "for good? Without a terminal, confirm with --yes\n"
     )
     assert "remove" not in shell("prune", "--remove-after", "0", "--json").err
     assert shell("messages", "show", *ids(shell), "--json").json["message"]["redacted_at"] is None

@@ -150,9 +150,9 @@ def test_two_clocks_that_beat_at_the_same_moment_do_the_work_of_one(
     monkeypatch.setattr(bulk, "STEP", 7)
     engine = pair[0]
     letters = dead(engine, clock, 60)
-    desk = InspectionBooks(engine=engine)
+    store = InspectionBooks(engine=engine)
     query = parse_query("status:400", now=clock.now())
-    operation = desk.begin(Deed.REPLAY, query, by(clock), ids=letters, pace=Pace(), budget=3, life=HOUR * 100)
+    operation = store.begin(Deed.REPLAY, query, by(clock), ids=letters, pace=Pace(), budget=3, life=HOUR * 100)
     cards, texts = [gift(clock.now()) for _ in range(30)], [sms(clock.now(), f"lost {n}") for n in range(30)]
     lost = claimed(engine, clock, *cards, *texts)
     brief = [sms(clock.now(), expires_at=clock.now() + timedelta(seconds=5)) for _ in range(30)]
@@ -167,7 +167,7 @@ def test_two_clocks_that_beat_at_the_same_moment_do_the_work_of_one(
     for _ in range(4):
         all_fine(at_once(*(tick.run for tick in ticks)))
         assert [tick._reachable_since is not None for tick in ticks] == [True, True], "no beat failed"
-    done = desk.operation(operation.id)
+    done = store.operation(operation.id)
     assert (done.state, done.done, done.skipped) == (Stage.DONE, 60, 0)
     assert audited(engine, "replay") == dict.fromkeys(map(str, letters), 1)
     assert attempts(engine) == dict.fromkeys([*letters, *(each.id for each in lost)], 1)
@@ -251,14 +251,14 @@ def test_two_operations_on_the_same_letters_and_two_who_drive_one_change_each_on
     desks = [InspectionBooks(engine=engine) for engine in pair]
     query = parse_query("status:400", now=clock.now())
     begun = [
-        desk.begin(Deed.REPLAY, query, by(clock), ids=(), pace=Pace(), budget=3, life=HOUR)
-        for desk in desks[:operations]
+        store.begin(Deed.REPLAY, query, by(clock), ids=(), pace=Pace(), budget=3, life=HOUR)
+        for store in desks[:operations]
     ]
     ids = [begun[0].id, begun[-1].id]
 
-    def drive(desk: InspectionBooks, id_: UUID) -> None:
-        while desk.operation(id_).state is Stage.RUNNING:
-            desk.step(id_, now=clock.now())
+    def drive(store: InspectionBooks, id_: UUID) -> None:
+        while store.operation(id_).state is Stage.RUNNING:
+            store.step(id_, now=clock.now())
 
     all_fine(at_once(lambda: drive(desks[0], ids[0]), lambda: drive(desks[1], ids[1])))
     ended = [desks[0].operation(each.id) for each in begun]

@@ -49,9 +49,9 @@ class Filled(Site):
         services.books.enqueue([sms(now + timedelta(minutes=1), "later")], source="test")
 
     def _operation(self) -> str:
-        desk = self.services.desk("test")
-        running = [each for each in desk.books.operations() if each.state is Stage.RUNNING]
-        return str((running or [desk.begin(desk.plan(Deed.DISCARD, "state:dead"), reason="a test")])[0].id)
+        operator = self.services.operator("test")
+        running = [each for each in operator.books.operations() if each.state is Stage.RUNNING]
+        return str((running or [operator.begin(operator.plan(Deed.DISCARD, "state:dead"), reason="a test")])[0].id)
 
     def _campaign(self) -> str:
         campaigns = self.services.campaigns("test")

@@ -39,7 +39,7 @@ FORMS = (
         "redis://:{}@h:x",
         "http://u:{}@[",
     ),
-    *("name:root:{}", "name:view:{}", "{}=", "\udcff{}"),
+    *("name:root:{}", "name:viewer:{}", "{}=", "\udcff{}"),
 )
 """What a secret may stand in."""
 values = st.one_of(

@@ -23,7 +23,7 @@ from tests.making import gift, outcome, settled, wish
 
 
 @pytest.fixture
-def desk(engine: Engine) -> InspectionBooks:
+def store(engine: Engine) -> InspectionBooks:
     return InspectionBooks(engine=engine)
 
 
@@ -53,9 +53,15 @@ def fail(engine: Engine, clock: FakeClock, count: int, *, accepted: int = 0) -> 
 
 
 def begin(
-    desk: InspectionBooks, clock: FakeClock, query: str = "", *, kind: Deed = Deed.REPLAY, ids: Any = (), **pace: Any
+    store: InspectionBooks,
+    clock: FakeClock,
+    query: str = "",
+    *,
+    kind: Deed = Deed.REPLAY,
+    ids: Any = (),
+    **pace: Any,
 ) -> Operation:
-    return desk.begin(
+    return store.begin(
         kind,
         parse_query(query, now=clock.now()),
         by(clock),
@@ -66,10 +72,10 @@ def begin(
     )
 
 
-def drive(desk: InspectionBooks, operation: Operation, clock: FakeClock) -> Operation:
-    while desk.step(operation.id, now=clock.now()):
+def drive(store: InspectionBooks, operation: Operation, clock: FakeClock) -> Operation:
+    while store.step(operation.id, now=clock.now()):
         pass
-    return desk.operation(operation.id)
+    return store.operation(operation.id)
 
 
 def counts(books: Books) -> dict[State, int]:
@@ -77,12 +83,12 @@ def counts(books: Books) -> dict[State, int]:
 
 
 def test_everything_that_matches_is_queued_again_once(
-    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+    engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock
 ) -> None:
     die(engine, clock, 1200)
-    operation = begin(desk, clock, "status:400")
+    operation = begin(store, clock, "status:400")
     assert operation.total == 1200
-    done = drive(desk, operation, clock)
+    done = drive(store, operation, clock)
     assert (done.state, done.done, done.skipped) == (Stage.DONE, 1200, 0)
     assert counts(books) == {State.QUEUED: 1200}
     message = books.messages(Filter(), limit=1)[0]
@@ -92,32 +98,32 @@ def test_everything_that_matches_is_queued_again_once(
 
 
 def test_what_fails_again_is_not_replayed_twice(
-    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+    engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock
 ) -> None:
     die(engine, clock, 700)
-    operation = begin(desk, clock)
-    assert desk.step(operation.id, now=clock.now()) == 500
+    operation = begin(store, clock)
+    assert store.step(operation.id, now=clock.now()) == 500
     fail(engine, clock, 500)
-    assert drive(desk, operation, clock).done == 700
+    assert drive(store, operation, clock).done == 700
     assert counts(books) == {State.DEAD: 500, State.QUEUED: 200}
 
 
 def test_what_died_after_it_was_begun_is_not_meant(
-    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+    engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock
 ) -> None:
     die(engine, clock, 10)
-    operation = begin(desk, clock)
+    operation = begin(store, clock)
     clock.advance(timedelta(seconds=1))
     die(engine, clock, 5, name="autumn leaves")
-    assert drive(desk, operation, clock).done == 10
+    assert drive(store, operation, clock).done == 10
     assert counts(books) == {State.DEAD: 5, State.QUEUED: 10}
 
 
 def test_a_step_that_is_killed_is_made_again_as_if_it_had_never_been(
-    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     die(engine, clock, 1100)
-    operation = begin(desk, clock)
+    operation = begin(store, clock)
     real, calls = operations.audit_each, iter(range(100))
 
     def sometimes(*args: Any, **details: Any) -> None:
@@ -128,19 +134,19 @@ def test_a_step_that_is_killed_is_made_again_as_if_it_had_never_been(
     monkeypatch.setattr(bulk, "audit_each", sometimes)
     for _ in range(6):
         try:
-            desk.step(operation.id, now=clock.now())
+            store.step(operation.id, now=clock.now())
         except LedgerUnavailable:
             continue
-    assert drive(desk, operation, clock).done == 1100
+    assert drive(store, operation, clock).done == 1100
     assert counts(books) == {State.QUEUED: 1100}
     assert {len(books.story(message.id)[2]) for message in books.messages(Filter(), limit=2000)} == {1}
 
 
 def test_many_who_drive_one_operation_change_each_message_once(
-    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+    engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock
 ) -> None:
     die(engine, clock, 2000)
-    operation = begin(desk, clock)
+    operation = begin(store, clock)
     threads = [
         threading.Thread(target=drive, args=(InspectionBooks(engine=engine), operation, clock)) for _ in range(4)
     ]
@@ -148,12 +154,12 @@ def test_many_who_drive_one_operation_change_each_message_once(
         thread.start()
     for thread in threads:
         thread.join()
-    assert drive(desk, operation, clock).done == 2000
+    assert drive(store, operation, clock).done == 2000
     assert counts(books) == {State.QUEUED: 2000}
 
 
 def test_gifts_that_may_have_been_carried_out_are_never_in_it(
-    books: Books, ledger: SqlLedger, desk: InspectionBooks, clock: FakeClock
+    books: Books, ledger: SqlLedger, store: InspectionBooks, clock: FakeClock
 ) -> None:
     books.enqueue([gift(clock.now()) for _ in range(3)], source="test")
     safe, doubtful, given_up = ledger.claim(wish(clock.now(), Channel.GIFT)).messages
@@ -167,7 +173,7 @@ def test_gifts_that_may_have_been_carried_out_are_never_in_it(
     clock.advance(timedelta(seconds=1))
     books.resolve(given_up.id, Resolution.GIVE_UP, by(clock), budget=3, life=timedelta(hours=1))
     query = parse_query("channel:gift", now=clock.now())
-    forecast = desk.foresee(Deed.REPLAY, query)
+    forecast = store.foresee(Deed.REPLAY, query)
     assert forecast.total == 1
     assert str(forecast.money["AUD"]) == "25.00"
     assert forecast.left_out == {
@@ -175,8 +181,8 @@ def test_gifts_that_may_have_been_carried_out_are_never_in_it(
         "a gift that may have been carried out": 1,
     }
     for kind in Deed:
-        operation = begin(desk, clock, "", kind=kind, ids=[safe.id, doubtful.id, given_up.id])
-        drive(desk, operation, clock)
+        operation = begin(store, clock, "", kind=kind, ids=[safe.id, doubtful.id, given_up.id])
+        drive(store, operation, clock)
     assert [books.message(each.id).state for each in (safe, doubtful, given_up)] == [
         State.QUEUED,
         State.IN_DOUBT,
@@ -186,74 +192,74 @@ def test_gifts_that_may_have_been_carried_out_are_never_in_it(
 
 
 def test_it_waits_for_its_moment_and_goes_at_its_rate(
-    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+    engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock
 ) -> None:
     die(engine, clock, 100)
-    operation = begin(desk, clock, at=clock.now() + timedelta(minutes=1), per_second=5.0)
-    assert desk.step(operation.id, now=clock.now()) == 0
+    operation = begin(store, clock, at=clock.now() + timedelta(minutes=1), per_second=5.0)
+    assert store.step(operation.id, now=clock.now()) == 0
     clock.advance(timedelta(minutes=1))
     seen = []
     for _ in range(25):
         clock.advance(timedelta(seconds=1))
-        desk.step(operation.id, now=clock.now())
-        seen.append(desk.operation(operation.id).done)
+        store.step(operation.id, now=clock.now())
+        seen.append(store.operation(operation.id).done)
     assert seen[:3] == [5, 10, 15]
-    assert (seen[19], desk.operation(operation.id).state) == (100, Stage.DONE)
+    assert (seen[19], store.operation(operation.id).state) == (100, Stage.DONE)
 
 
-def test_it_is_spread_evenly(engine: Engine, desk: InspectionBooks, clock: FakeClock) -> None:
+def test_it_is_spread_evenly(engine: Engine, store: InspectionBooks, clock: FakeClock) -> None:
     die(engine, clock, 60)
-    operation = begin(desk, clock, spread=timedelta(minutes=10))
+    operation = begin(store, clock, spread=timedelta(minutes=10))
     for minute in range(1, 11):
         clock.advance(timedelta(minutes=1))
-        drive(desk, operation, clock)
-        assert desk.operation(operation.id).done == 6 * minute
+        drive(store, operation, clock)
+        assert store.operation(operation.id).done == 6 * minute
 
 
 @pytest.mark.parametrize(
     ("accepted", "stage", "done"), [(20, Stage.DONE, 100), (16, Stage.DONE, 100), (15, Stage.STOPPED, 20)]
 )
 def test_a_canary_stops_it_if_too_many_fail_again(
-    engine: Engine, desk: InspectionBooks, clock: FakeClock, accepted: int, stage: Stage, done: int
+    engine: Engine, store: InspectionBooks, clock: FakeClock, accepted: int, stage: Stage, done: int
 ) -> None:
     die(engine, clock, 100)
-    operation = begin(desk, clock, canary=20)
-    assert desk.step(operation.id, now=clock.now()) == 20
-    assert desk.step(operation.id, now=clock.now()) == 0, "it waits for what became of the first"
+    operation = begin(store, clock, canary=20)
+    assert store.step(operation.id, now=clock.now()) == 20
+    assert store.step(operation.id, now=clock.now()) == 0, "it waits for what became of the first"
     fail(engine, clock, 20, accepted=accepted)
-    ended = drive(desk, operation, clock)
+    ended = drive(store, operation, clock)
     assert (ended.state, ended.done) == (stage, done)
     assert (ended.note or "").startswith("stopped by its canary: 5 of the first 20") == (stage is Stage.STOPPED)
 
 
-def test_it_can_be_paused_and_ended(engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock) -> None:
+def test_it_can_be_paused_and_ended(engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock) -> None:
     die(engine, clock, 1100)
-    operation = begin(desk, clock)
-    desk.step(operation.id, now=clock.now())
-    desk.pause_operation(operation.id, by(clock, "look at it"))
-    assert desk.step(operation.id, now=clock.now()) == 0
+    operation = begin(store, clock)
+    store.step(operation.id, now=clock.now())
+    store.pause_operation(operation.id, by(clock, "look at it"))
+    assert store.step(operation.id, now=clock.now()) == 0
     with pytest.raises(OperationRefused, match="is paused, so it cannot become paused"):
-        desk.pause_operation(operation.id, by(clock))
-    desk.resume_operation(operation.id, by(clock))
-    assert desk.step(operation.id, now=clock.now()) == 500
-    desk.abort_operation(operation.id, by(clock, "enough"))
-    assert desk.step(operation.id, now=clock.now()) == 0
-    assert (desk.operation(operation.id).state, desk.operation(operation.id).note) == (Stage.ABORTED, "enough")
+        store.pause_operation(operation.id, by(clock))
+    store.resume_operation(operation.id, by(clock))
+    assert store.step(operation.id, now=clock.now()) == 500
+    store.abort_operation(operation.id, by(clock, "enough"))
+    assert store.step(operation.id, now=clock.now()) == 0
+    assert (store.operation(operation.id).state, store.operation(operation.id).note) == (Stage.ABORTED, "enough")
     assert counts(books) == {State.DEAD: 100, State.QUEUED: 1000}
     with pytest.raises(OperationRefused):
-        desk.resume_operation(operation.id, by(clock))
+        store.resume_operation(operation.id, by(clock))
     with pytest.raises(OperationNotFound):
-        desk.operation(UUID(int=1))
+        store.operation(UUID(int=1))
 
 
 def test_what_is_put_away_is_listed_no_more_and_can_be_replayed_by_its_id(
-    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+    engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock
 ) -> None:
     die(engine, clock, 10)
-    drive(desk, begin(desk, clock, kind=Deed.DISCARD), clock)
+    drive(store, begin(store, clock, kind=Deed.DISCARD), clock)
     query = parse_query("state:dead", now=clock.now())
-    assert (desk.search(query, limit=10), desk.groups(query)) == ([], [])
-    assert desk.foresee(Deed.REPLAY, query).left_out == {"put away before": 10}
+    assert (store.search(query, limit=10), store.groups(query)) == ([], [])
+    assert store.foresee(Deed.REPLAY, query).left_out == {"put away before": 10}
     message = books.messages(Filter(), limit=1)[0]
     books.replay(message.id, by(clock), budget=1, life=timedelta(hours=1))
     assert books.message(message.id).discarded_at is None
@@ -261,13 +267,13 @@ def test_what_is_put_away_is_listed_no_more_and_can_be_replayed_by_its_id(
 
 @pytest.mark.parametrize("deed", ["a bulk step", "a replay", "a retry"])
 def test_a_campaign_that_is_cancelled_while_its_messages_are_queued_again_sends_nothing(
-    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock, deed: str
+    engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock, deed: str
 ) -> None:
     """Cancelled and swept after the change and before its commit, or as soon as a lock lets the sweep go on."""
     die(engine, clock, 5)
     ledger, campaigns = SqlLedger.on(engine), campaigns_on(engine, clock)
     die(engine, clock, 1, name="autumn")  # one that runs, so that a lock on one campaign is not enough
-    operation, (first, *_) = begin(desk, clock), books.messages(Filter(states=(State.DEAD,)), limit=1)
+    operation, (first, *_) = begin(store, clock), books.messages(Filter(states=(State.DEAD,)), limit=1)
     rival: list[threading.Thread] = []
 
     def cancel_and_sweep() -> None:
@@ -286,7 +292,7 @@ def test_a_campaign_that_is_cancelled_while_its_messages_are_queued_again_sends_
     try:
         match deed:
             case "a bulk step":
-                desk.step(operation.id, now=clock.now())
+                store.step(operation.id, now=clock.now())
             case "a replay":
                 books.replay(first.id, by(clock), budget=3, life=timedelta(hours=1))
             case _:
@@ -300,11 +306,11 @@ def test_a_campaign_that_is_cancelled_while_its_messages_are_queued_again_sends_
 
 
 def test_a_step_that_waited_for_a_cancellation_changes_nothing(
-    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+    engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock
 ) -> None:
     """The step chose its messages before; by the time that it may change them the campaign is cancelled and swept."""
     die(engine, clock, 5)
-    operation = begin(desk, clock)
+    operation = begin(store, clock)
     cancelled: list[bool] = []
 
     def after_choosing(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -316,7 +322,7 @@ def test_a_step_that_waited_for_a_cancellation_changes_nothing(
 
     event.listen(engine, "after_cursor_execute", after_choosing)
     try:
-        drive(desk, operation, clock)
+        drive(store, operation, clock)
     finally:
         event.remove(engine, "after_cursor_execute", after_choosing)
     if engine.dialect.name == "postgresql":  # SQLite has one writer: nothing comes between
@@ -326,20 +332,20 @@ def test_a_step_that_waited_for_a_cancellation_changes_nothing(
         assert counts(books) == {State.QUEUED: 5}
 
 
-def test_the_clock_carries_it_out(engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock) -> None:
+def test_the_clock_carries_it_out(engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock) -> None:
     die(engine, clock, 1200)
-    begin(desk, clock)
+    begin(store, clock)
     SqlLedger.on(engine).operate(now=clock.now(), patience=timedelta(seconds=30))
     assert counts(books) == {State.QUEUED: 1200}
 
 
 def test_messages_of_a_cancelled_campaign_are_left_out(
-    engine: Engine, books: Books, desk: InspectionBooks, clock: FakeClock
+    engine: Engine, books: Books, store: InspectionBooks, clock: FakeClock
 ) -> None:
     die(engine, clock, 5)
     campaigns_on(engine, clock).cancel("spring")
     clock.advance(timedelta(seconds=1))
     query = parse_query("", now=clock.now())
-    assert desk.foresee(Deed.REPLAY, query).left_out == {"of a cancelled campaign": 5}
-    assert drive(desk, begin(desk, clock), clock).done == 0
+    assert store.foresee(Deed.REPLAY, query).left_out == {"of a cancelled campaign": 5}
+    assert drive(store, begin(store, clock), clock).done == 0
     assert counts(books) == {State.DEAD: 5}

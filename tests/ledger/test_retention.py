@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, event, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
+from dispatcher.admin import Pruning
 from dispatcher.campaigns import Campaigns
 from dispatcher.domain.errors import TransitionRefused
 from dispatcher.domain.message import Channel, NewMessage
@@ -22,7 +23,6 @@ from dispatcher.domain.query import parse_query
 from dispatcher.domain.recipient import REDACTED
 from dispatcher.domain.retention import Act, Ages, Pruned
 from dispatcher.domain.state import State
-from dispatcher.inspection import Pruning
 from dispatcher.ledger import (
     Books,
     By,

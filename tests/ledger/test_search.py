@@ -12,11 +12,11 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import Engine, update
 
+from dispatcher.admin.grouping import query_of
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.query import parse_query
 from dispatcher.domain.state import State
-from dispatcher.inspection.grouping import query_of
 from dispatcher.ledger import Books, Filter, InspectionBooks, Message, SqlLedger, make_engine
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.tables import MESSAGES
@@ -36,7 +36,7 @@ class World:
     messages: list[Message]
 
     @property
-    def desk(self) -> InspectionBooks:
+    def store(self) -> InspectionBooks:
         return InspectionBooks(engine=self.engine)
 
 
@@ -131,36 +131,36 @@ QUERIES: dict[str, Callable[[Message, datetime], bool]] = {
 @pytest.mark.parametrize("text", list(QUERIES))
 def test_a_query_finds_what_it_says(world: World, text: str) -> None:
     now = world.clock.now()
-    found = world.desk.search(parse_query(text, now=now), limit=10_000)
+    found = world.store.search(parse_query(text, now=now), limit=10_000)
     wanted = [message for message in world.messages if QUERIES[text](message, now)]
     assert [message.id for message in found] == [message.id for message in wanted]
-    assert world.desk.count(parse_query(text, now=now)) == len(wanted)
+    assert world.store.count(parse_query(text, now=now)) == len(wanted)
 
 
 def test_a_campaign_is_found_by_name_and_by_id(world: World) -> None:
     spring = campaigns_on(world.engine, world.clock).books.find("spring")
     for asked in ("spring", str(spring.id)):
-        found = world.desk.search(parse_query(f"campaign:{asked}", now=world.clock.now()), limit=100)
+        found = world.store.search(parse_query(f"campaign:{asked}", now=world.clock.now()), limit=100)
         assert {message.campaign_id for message in found} == {spring.id}
         assert len(found) == 6
 
 
 def test_pages_follow_one_another_without_gap_or_overlap(world: World) -> None:
     query, seen, before = parse_query("channel:sms", now=world.clock.now()), [], None
-    while page := world.desk.search(query, limit=7, before=before):
+    while page := world.store.search(query, limit=7, before=before):
         seen += [message.id for message in page]
         before = page[-1].id
     assert seen == [message.id for message in world.messages if message.channel is Channel.SMS]
 
 
 def test_groups_count_every_failure_once_and_their_queries_find_it(world: World) -> None:
-    desk, now = world.desk, world.clock.now()
-    groups = desk.groups(parse_query("", now=now))
+    store, now = world.store, world.clock.now()
+    groups = store.groups(parse_query("", now=now))
     failed = [message for message in world.messages if message.state in FAILED]
     assert sum(group.count for group in groups) == len(failed) > 10
     assert [group.count for group in groups] == sorted((group.count for group in groups), reverse=True)
     for group in groups:
-        found = desk.search(parse_query(f"state:dead,expired {query_of(group)}", now=now), limit=1000)
+        found = store.search(parse_query(f"state:dead,expired {query_of(group)}", now=now), limit=1000)
         if group.outcome is not None:
             assert len(found) == group.count, group
         assert len({message.recipient for message in found}) >= group.recipients
@@ -172,8 +172,8 @@ def test_counts_are_capped(engine: Engine, clock: FakeClock) -> None:
 
 
 def test_what_was_put_away_is_listed_only_where_no_state_is_asked_for(engine: Engine, clock: FakeClock) -> None:
-    desk, messages = InspectionBooks(engine=engine), populate(engine, clock)
+    store, messages = InspectionBooks(engine=engine), populate(engine, clock)
     with transaction(engine) as connection:
         connection.execute(update(MESSAGES).where(MESSAGES.c.state == "dead").values(discarded_at=clock.now()))
-    assert desk.search(parse_query("state:dead", now=clock.now()), limit=100) == []
-    assert len(desk.search(parse_query("", now=clock.now()), limit=1000)) == len(messages)
+    assert store.search(parse_query("state:dead", now=clock.now()), limit=100) == []
+    assert len(store.search(parse_query("", now=clock.now()), limit=1000)) == len(messages)

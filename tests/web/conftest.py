@@ -111,7 +111,7 @@ def site(ledger_url: str, valkey: str, redis: Redis, tmp_path: Path) -> Iterator
 def guarded(sqlite_ledger: str, valkey: str, redis: Redis, tmp_path: Path) -> Iterator[Site]:
     """Return pages that three people may see."""
     users = ";".join(
-        f"{name}:{role}:{HASH}" for name, role in (("vera", "view"), ("otto", "operate"), ("mona", "money"))
+        f"{name}:{role}:{HASH}" for name, role in (("vera", "viewer"), ("otto", "operator"), ("mona", "payments"))
     )
     services = Services(settings_of(sqlite_ledger, valkey, tmp_path / "home", web_users=users, web_secret="secret"))
     for url in serve(services):

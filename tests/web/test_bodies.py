@@ -89,7 +89,7 @@ def test_the_memory_of_the_pages_stays_flat(sqlite_ledger: str, valkey: str, tmp
         "DISPATCHER_LEDGER_URL": sqlite_ledger,
         "DISPATCHER_REDIS_URL": valkey,
         "DISPATCHER_HOME": str(tmp_path / "home"),
-        "DISPATCHER_WEB_USERS": f"mona:money:{HASH}",
+        "DISPATCHER_WEB_USERS": f"mona:payments:{HASH}",
     }
     command = [sys.executable, "-m", "dispatcher", "web", "--port", "0"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:

@@ -132,8 +132,8 @@ def test_yesterdays_outage_is_put_right_in_nine_actions(site: Site, page: Page) 
         page.wait_for_selector("h1 >> text=done", timeout=20_000)
     assert done == 9
     assert site.services.books.message(refused).discarded_at is not None
-    assert site.services.desk("test").search("state:dead channel:sms") == []
-    assert site.services.inspection_books.count(site.services.desk("test").read("state:accepted")) == 70
+    assert site.services.operator("test").search("state:dead channel:sms") == []
+    assert site.services.inspection_books.count(site.services.operator("test").read("state:accepted")) == 70
 
 
 def outage(site: Site, count: int) -> None:
@@ -248,8 +248,8 @@ def test_every_page_is_accessible_and_fits_its_screen(
     ids = fill(site.services)
     campaigns = site.services.campaigns("test")
     campaigns.start(campaigns.create(numbers(3, first=700), name="spring", template="Hi").campaign.id)
-    desk = site.services.desk("test")
-    operation = desk.begin(desk.plan(Deed.REPLAY, "status:422"), reason="test")
+    operator = site.services.operator("test")
+    operation = operator.begin(operator.plan(Deed.REPLAY, "status:422"), reason="test")
     page = opened(browser, broken, viewport={"width": width, "height": 844}, color_scheme=scheme)
     shots = Path(__file__).parents[2] / "test-output" / "pages"
     shots.mkdir(parents=True, exist_ok=True)

@@ -116,7 +116,7 @@ def test_a_file_is_looked_at_confirmed_and_becomes_a_draft(site: Site) -> None:
     assert "Start now" in site.get(moved.headers["Location"]).text
     (entry,) = site.services.inspection_books.audit(subject=None, limit=5, before=None)
     assert (entry.actor, entry.action) == ("web:local", "create campaign")
-    message = site.services.desk("test").search("campaign:spring", limit=9)[0]
+    message = site.services.operator("test").search("campaign:spring", limit=9)[0]
     assert message.body is not None
     assert re.fullmatch(r"Hi Name\d,\nuntil Sunday", message.body), "line ends are those that were typed"
 
@@ -525,7 +525,7 @@ def test_an_intake_that_failed_goes_on_when_it_is_confirmed_again(
     assert "its intake stands at row 2" in again.text, "the same upload again goes on as well"
     assert confirm(site, report).headers["Location"] == moved.headers["Location"]
     assert loaded(site).total == 5
-    found = [str(message.recipient) for message in site.services.desk("test").search("campaign:spring", limit=99)]
+    found = [str(message.recipient) for message in site.services.operator("test").search("campaign:spring", limit=99)]
     assert sorted(found) == numbers(5), "each once"
 
 

@@ -7,11 +7,11 @@ from uuid import UUID
 
 import pytest
 
+from dispatcher.admin import MessageEdit
 from dispatcher.domain.errors import InvalidMessage, TransitionRefused
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.domain.state import State
-from dispatcher.inspection import Changes
 from dispatcher.ports import ClaimRequest
 from tests.campaigns.making import numbers
 from tests.making import outcome, settled, wish
@@ -50,12 +50,12 @@ def test_a_message_is_put_right_and_sent_again(site: Site) -> None:
 
 def test_the_api_gets_another_key_for_another_content(site: Site) -> None:
     id_ = fill(site.services)["dead"]
-    desk = site.services.desk("test")
-    desk.replay(id_, reason=None)
+    operator = site.services.operator("test")
+    operator.replay(id_, reason=None)
     first = next(each for each in site.services.ledger.claim(_all(site)).messages if each.id == id_)
     assert first.api_key == str(id_)
     site.services.ledger.settle([settled(first, outcome(OutcomeKind.REJECTED), site.services.clock.now())])
-    desk.replay(id_, reason=None, changes=Changes(body="Another text"))
+    operator.replay(id_, reason=None, changes=MessageEdit(body="Another text"))
     again = next(each for each in site.services.ledger.claim(_all(site)).messages if each.id == id_)
     assert (again.api_key, again.body) == (f"{id_}.1", "Another text")
 
@@ -102,9 +102,9 @@ def test_a_gift_is_put_right_only_by_who_may_move_money(guarded: Site) -> None:
 def test_a_gift_that_may_have_been_carried_out_is_not_edited(site: Site) -> None:
     id_ = fill(site.services)["in_doubt"]
     with pytest.raises(TransitionRefused):
-        site.services.desk("test").replay(id_, reason="no", changes=Changes(amount="1.00"))
+        site.services.operator("test").replay(id_, reason="no", changes=MessageEdit(amount="1.00"))
     with pytest.raises(InvalidMessage, match="body"):
-        site.services.desk("test").replay(id_, reason="no", changes=Changes(body="a gift has none"))
+        site.services.operator("test").replay(id_, reason="no", changes=MessageEdit(body="a gift has none"))
 
 
 def test_a_message_of_a_campaign_keeps_its_number(site: Site) -> None:
@@ -114,10 +114,10 @@ def test_a_message_of_a_campaign_keeps_its_number(site: Site) -> None:
     claimed = ledger.claim(_all(site)).messages
     now = site.services.clock.now()
     ledger.settle([settled(each, outcome(OutcomeKind.REJECTED), now) for each in claimed])
-    desk = site.services.desk("test")
+    operator = site.services.operator("test")
     with pytest.raises(TransitionRefused, match="only to its own number"):
-        desk.replay(claimed[0].id, reason="no", changes=Changes(recipient=NUMBER))
-    desk.replay(claimed[0].id, reason="yes", changes=Changes(body="Hello"))
+        operator.replay(claimed[0].id, reason="no", changes=MessageEdit(recipient=NUMBER))
+    operator.replay(claimed[0].id, reason="yes", changes=MessageEdit(body="Hello"))
     assert site.services.books.message(claimed[0].id).body == "Hello"
 
 

@@ -20,7 +20,8 @@ from dispatcher.web.people import read_people
 from dispatcher.wiring import Services
 from tests.campaigns.making import numbers
 from tests.making import outcome, settled, sms, wish
-from tests.web.conftest import HASH, Site, settings_of
+from tests.servers import free_port
+from tests.web.conftest import HASH, Site, serve, settings_of
 from tests.web.fates import NASTY, fill
 
 PAGES = (
@@ -73,7 +74,7 @@ def test_a_query_with_a_mistake_is_answered_with_its_place(site: Site) -> None:
 def test_the_same_query_gives_the_same_rows_as_python(site: Site) -> None:
     fill(site.services)
     query = "channel:sms status:422"
-    rows = site.services.desk("test").search(f"state:dead,expired {query}", limit=1000)
+    rows = site.services.operator("test").search(f"state:dead,expired {query}", limit=1000)
     text = site.get("/dead", q=query).text
     assert [text.index(str(row.id)) for row in rows] == sorted(text.index(str(row.id)) for row in rows)
 
@@ -98,7 +99,7 @@ def test_a_group_is_planned_and_replayed_as_an_operation(site: Site) -> None:
     assert moved.status_code == 303
     (operation,) = site.services.inspection_books.operations()
     assert moved.headers["Location"] == f"/operations/{operation.id}"
-    while site.services.desk("test").drive(operation.id):
+    while site.services.operator("test").drive(operation.id):
         pass
     page = site.get(f"/operations/{operation.id}").text
     assert "30</strong> of 30 done" in page
@@ -258,11 +259,11 @@ def test_the_pages_refuse_to_be_open_to_all(sqlite_ledger: str, valkey: str, tmp
         serve_web(settings_of(sqlite_ledger, valkey, tmp_path), host="0.0.0.0", port=0)
 
 
-@pytest.mark.parametrize("text", ["olga", "olga:boss:$argon2id$x", "olga:view:plain"])
+@pytest.mark.parametrize("text", ["olga", "olga:boss:$argon2id$x", "olga:viewer:plain"])
 def test_people_that_cannot_be_read_stop_the_start(text: str) -> None:
     with pytest.raises(SettingsError, match="is not name:role:hash"):
         read_people(text)
-    assert set(read_people(f" olga:view:{HASH} ;\nmona:money:{HASH}").hashes) == {"olga", "mona"}
+    assert set(read_people(f" olga:viewer:{HASH} ;\nmona:payments:{HASH}").hashes) == {"olga", "mona"}
 
 
 def test_readiness_tells_what_is_away(site: Site, redis: Redis) -> None:
@@ -335,3 +336,13 @@ def test_a_message_shows_the_ids_by_which_the_provider_finds_its_calls(site: Sit
     assert "x-amzn-RequestId req-4711" in text
     assert "x-amz-apigw-id &lt;b&gt;gw&lt;/b&gt;=" in text
     assert "<b>gw" not in text
+
+
+def test_a_channel_that_resumes_without_redis_says_that_its_limits_remain(ledger_url: str, tmp_path: Path) -> None:
+    services = Services(settings_of(ledger_url, f"redis://127.0.0.1:{free_port()}/0", tmp_path / "home"))
+    for url in serve(services):
+        site = Site(url=url, services=services)
+        site.post("/channels/gift/pause", on="/", reason="fraud")
+        answer = site.post("/channels/gift/resume", on="/")
+        assert answer.status_code == 303
+        assert "could not be cleared" in site.get(answer.headers["location"]).text

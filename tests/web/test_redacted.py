@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from dispatcher.admin import Pruning
 from dispatcher.domain.retention import Ages
-from dispatcher.inspection import Pruning
 from dispatcher.ledger import RetentionBooks
 from dispatcher.testing import FakeClock
 from tests.web.conftest import Site

@@ -176,18 +176,18 @@ NEW_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("a new
 @pytest.mark.parametrize(
     ("then", "code"),
     [
-        (f"mona:money:{HASH}", 303),
-        (f"vera:view:{HASH};mona:money:{HASH}", 303),
-        (f"vera:view:{HASH}", 401),
-        (f"mona:view:{HASH};vera:view:{HASH}", 401),
-        (f"mona:money:{NEW_HASH}", 401),
+        (f"mona:payments:{HASH}", 303),
+        (f"vera:viewer:{HASH};mona:payments:{HASH}", 303),
+        (f"vera:viewer:{HASH}", 401),
+        (f"mona:viewer:{HASH};vera:viewer:{HASH}", 401),
+        (f"mona:payments:{NEW_HASH}", 401),
     ],
     ids=["the same", "another person more", "removed", "demoted", "a new password"],
 )
 def test_a_session_ends_when_its_person_is_removed_or_gets_another_role_or_password(
     house: House, then: str, code: int
 ) -> None:
-    with house.open(f"mona:money:{HASH}") as site:
+    with house.open(f"mona:payments:{HASH}") as site:
         site.sign_in("mona")
         cookies, token = site.visitor.cookies.copy(), site.token("/")
     with house.open(then) as site:
@@ -195,7 +195,7 @@ def test_a_session_ends_when_its_person_is_removed_or_gets_another_role_or_passw
 
 
 def test_a_copied_cookie_is_void_after_signing_out_in_every_process(house: House) -> None:
-    with house.open(f"mona:money:{HASH}") as site, house.open(f"mona:money:{HASH}") as second:
+    with house.open(f"mona:payments:{HASH}") as site, house.open(f"mona:payments:{HASH}") as second:
         site.sign_in("mona")
         cookies, token = site.visitor.cookies.copy(), site.token("/")
         other = Site(url=site.url, services=site.services)
@@ -205,5 +205,5 @@ def test_a_copied_cookie_is_void_after_signing_out_in_every_process(house: House
         assert pauses(site, cookies, token) == 401
         assert pauses(second, cookies, token) == 401
         assert other.get("/").status_code == 200, "another browser's session goes on"
-    with house.open(f"mona:money:{HASH}") as site:
+    with house.open(f"mona:payments:{HASH}") as site:
         assert pauses(site, cookies, token) == 401, "after a restart as well"

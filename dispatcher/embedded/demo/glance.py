@@ -7,9 +7,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from dispatcher.admin import Status, read_status
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
-from dispatcher.inspection import Status, read_status
 from dispatcher.ledger import Filter
 from dispatcher.sandbox import SandboxControl
 from dispatcher.wiring import Services

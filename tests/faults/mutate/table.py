@@ -514,7 +514,7 @@ MUTATIONS = [
     Mutation(
         promise="13",
         breaks="a message is sent again in the year 9999",
-        file="dispatcher/inspection/mending.py",
+        file="dispatcher/admin/editing.py",
         function="check_moment",
         old="if at is not None and at > now + FARTHEST:",
         new="if False:",
@@ -583,8 +583,8 @@ MUTATIONS = [
     Mutation(
         promise="11",
         breaks="a query for numbers is answered whoever asks",
-        file="dispatcher/inspection/desk.py",
-        function="Desk.read",
+        file="dispatcher/admin/service.py",
+        function="OperatorService.read",
         old="if not self.sees_numbers and query.private is not None:",
         new="if False:",
         test="tests/web/test_number_search.py::test_who_may_not_see_numbers_cannot_search_for_them_anywhere",
@@ -593,9 +593,9 @@ MUTATIONS = [
         promise="11",
         breaks="an address with a number is answered",
         file="dispatcher/web/views.py",
-        function="desk_of",
-        old="sees_numbers=search is not None and search.private",
-        new="sees_numbers=True",
+        function="operator_of",
+        old="private = search is not None and search.private",
+        new="private = True",
         test="tests/web/test_number_search.py::test_no_address_with_a_number_is_answered_whoever_asks",
     ),
     Mutation(

@@ -137,7 +137,7 @@ class Persons(World):
     def begin_operation(self, n: int, pick: int, _more: int) -> None:
         deed, channel = [Deed.REPLAY, Deed.REPLAY, Deed.DISCARD][pick % 3], [None, *Channel][n]
         query = parse_query("" if channel is None else f"channel:{channel.value}", now=self.now)
-        begun = self.desk.begin(deed, query, self.by(), ids=(), pace=Pace(), budget=2, life=HOUR)
+        begun = self.store.begin(deed, query, self.by(), ids=(), pace=Pace(), budget=2, life=HOUR)
         made = Bulk(id=begun.id, deed=deed, channel=channel, frozen_at=self.now, total=begun.total, budget=2, life=HOUR)
         in_time = replace(made, frozen_at=datetime.max.replace(tzinfo=self.now.tzinfo))
         assert begun.total == len(self.model.matching(in_time))

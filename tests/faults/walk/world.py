@@ -103,7 +103,7 @@ class World(RuleBasedStateMachine):
                 connection.execute(delete(table))
         self.common = FakeClock()
         self.model = Model()
-        self.books, self.desk = Books(engine=self.engine), InspectionBooks(engine=self.engine)
+        self.books, self.store = Books(engine=self.engine), InspectionBooks(engine=self.engine)
         self.shelf = CampaignBooks(engine=self.engine)
         offs = (timedelta(0), timedelta(seconds=2), timedelta(seconds=-2))
         self.workers = [

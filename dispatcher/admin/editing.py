@@ -11,7 +11,7 @@ from dispatcher.ledger import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class MessageEdit:
     """What is to be otherwise; None leaves it as it is."""
 
     recipient: str | None = field(default=None, repr=False)
@@ -24,10 +24,10 @@ class Changes:
     @property
     def any(self) -> bool:
         """Whether anything is."""
-        return any(getattr(self, name) is not None for name in Changes.__dataclass_fields__)
+        return any(getattr(self, name) is not None for name in MessageEdit.__dataclass_fields__)
 
 
-def mended(message: Message, changes: Changes, *, now: datetime, intake: Intake) -> NewMessage:
+def apply_edit(message: Message, changes: MessageEdit, *, now: datetime, intake: Intake) -> NewMessage:
     """Return a message with what is otherwise, checked.
 
     :raises InvalidMessage: the first field that is wrong, or that its channel does not have.
@@ -59,8 +59,8 @@ def mended(message: Message, changes: Changes, *, now: datetime, intake: Intake)
     )
 
 
-def _only(changes: Changes, *names: str) -> None:
-    for name in Changes.__dataclass_fields__:
+def _only(changes: MessageEdit, *names: str) -> None:
+    for name in MessageEdit.__dataclass_fields__:
         if name not in names and getattr(changes, name) is not None:
             raise InvalidMessage(name, "is not a part of messages on this channel")
 

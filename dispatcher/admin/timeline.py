@@ -13,7 +13,7 @@ from dispatcher.ledger import Attempt, AuditEntry, Hold, Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chapter:
+class TimelineEvent:
     """One thing that happened."""
 
     at: datetime
@@ -24,18 +24,22 @@ class Chapter:
     """By which the provider finds a call again, as ``name value, name value``."""
 
 
-def tell(
+def build_timeline(
     message: Message, attempts: list[Attempt], audit: list[AuditEntry], *, now: datetime, hold: Hold | None = None
-) -> list[Chapter]:
+) -> list[TimelineEvent]:
     """Tell what became of a message from its first moment to now.
 
     :param hold: what holds it back beside its own due time, if it is queued.
     """
-    chapters = [Chapter(at=message.created_at, title=f"enqueued by {message.source}", detail=_wanted(message, hold))]
-    chapters += [Chapter(at=entry.at, title=f"{entry.action} by {entry.actor}", detail=entry.reason) for entry in audit]
+    chapters = [
+        TimelineEvent(at=message.created_at, title=f"enqueued by {message.source}", detail=_wanted(message, hold))
+    ]
+    chapters += [
+        TimelineEvent(at=entry.at, title=f"{entry.action} by {entry.actor}", detail=entry.reason) for entry in audit
+    ]
     due = message.created_at
     if attempts and due < message.due_at <= attempts[0].started_at:  # never put off since, so it was scheduled for then
-        chapters.append(Chapter(at=due, title="waited until it was due", took=message.due_at - due))
+        chapters.append(TimelineEvent(at=due, title="waited until it was due", took=message.due_at - due))
         due = message.due_at
     for attempt in attempts:
         again = [entry.at for entry in audit if due < entry.at <= attempt.started_at and _queues_again(entry)]
@@ -43,7 +47,7 @@ def tell(
         due = attempt.next_due_at or attempt.finished_at
     if message.redacted_at is not None:
         words = "number, words and answers were taken out, since it was old"
-        chapters.append(Chapter(at=message.redacted_at, title="was redacted", detail=words))
+        chapters.append(TimelineEvent(at=message.redacted_at, title="was redacted", detail=words))
     chapters.sort(key=lambda chapter: chapter.at)
     return [*chapters, *_ending(message, hold, now)]
 
@@ -62,10 +66,10 @@ def _wanted(message: Message, hold: Hold | None) -> str:
     return ", ".join(words)
 
 
-def _attempt(attempt: Attempt, *, due: datetime) -> Iterator[Chapter]:
+def _attempt(attempt: Attempt, *, due: datetime) -> Iterator[TimelineEvent]:
     waited = attempt.started_at - due
     if waited > timedelta(milliseconds=100) and attempt.error != "lease_lost":
-        yield Chapter(
+        yield TimelineEvent(
             at=due,
             title="waited for its turn",
             detail="rate limit, pause or others before it",
@@ -75,7 +79,7 @@ def _attempt(attempt: Attempt, *, due: datetime) -> Iterator[Chapter]:
     heard = " ".join(
         str(part) for part in (attempt.http_status, attempt.error, attempt.error_description) if part is not None
     )
-    yield Chapter(
+    yield TimelineEvent(
         at=attempt.started_at,
         title=f"call {attempt.number}{asked}: {_named(attempt.outcome)}",
         detail=f"{heard}; {attempt.why_next}" if heard else attempt.why_next,
@@ -84,22 +88,22 @@ def _attempt(attempt: Attempt, *, due: datetime) -> Iterator[Chapter]:
     )
 
 
-def _ending(message: Message, hold: Hold | None, now: datetime) -> Iterator[Chapter]:
+def _ending(message: Message, hold: Hold | None, now: datetime) -> Iterator[TimelineEvent]:
     match message.state:
         case State.QUEUED if message.due_at > now:
-            yield Chapter(at=now, title=f"waits until {_clock(message.due_at)}", took=message.due_at - now)
+            yield TimelineEvent(at=now, title=f"waits until {_clock(message.due_at)}", took=message.due_at - now)
         case State.QUEUED if hold is not None and (why := _held(hold, now)) is not None:
-            yield Chapter(at=now, title=f"waits: {why}", took=now - message.due_at)
+            yield TimelineEvent(at=now, title=f"waits: {why}", took=now - message.due_at)
         case State.QUEUED:
-            yield Chapter(at=now, title="is due and waits for its turn", took=now - message.due_at)
+            yield TimelineEvent(at=now, title="is due and waits for its turn", took=now - message.due_at)
         case State.SENDING:
-            yield Chapter(at=now, title="is being sent")
+            yield TimelineEvent(at=now, title="is being sent")
         case State.EXPIRED:
-            yield Chapter(at=message.updated_at, title="expired", detail=message.last_error)
+            yield TimelineEvent(at=message.updated_at, title="expired", detail=message.last_error)
         case State.ACCEPTED | State.DELIVERED | State.UNDELIVERED | State.DEAD | State.IN_DOUBT:
-            yield Chapter(at=message.updated_at, title=f"is {_named(message.state)}")
+            yield TimelineEvent(at=message.updated_at, title=f"is {_named(message.state)}")
         case State.CANCELLED | State.SUPPRESSED:
-            yield Chapter(at=message.updated_at, title=f"was {message.state.value}", detail=message.last_error)
+            yield TimelineEvent(at=message.updated_at, title=f"was {message.state.value}", detail=message.last_error)
 
 
 def _held(hold: Hold, now: datetime) -> str | None:
