@@ -147,22 +147,23 @@ def _come_to_rest(world: World, say: Callable[[str], object]) -> str | None:
             found = connection.execute(
                 select(MESSAGES.c.state, func.count()).where(MESSAGES.c.state.in_(under_way)).group_by(MESSAGES.c.state)
             )
-            left: dict[str, int] = dict(found.tuples().all())
+            left: dict[str, int] = {state: count for state, count in found}
             now = func.now() if world.stack is Stack.POSTGRESQL else people.by("").now
             connection.execute(
                 update(MESSAGES)
                 .where(MESSAGES.c.state == State.QUEUED.value, MESSAGES.c.due_at > now)
                 .values(due_at=now)
             )
-        if not left and all(command.poll() is not None for command in world.commands):
+        running = [" ".join(map(str, command.args)) for command in world.commands if command.poll() is None]
+        if not left and not running:
             return None  # a command that still runs may enqueue one more
         if time.monotonic() > ends:
-            return f"not at rest after {_AT_REST_S:.0f} s: {left}"
+            return f"not at rest after {_AT_REST_S:.0f} s: {left}; commands that still run: {running}"
         world.supervise()
         if time.monotonic() - neighbours > 3:
             neighbours = time.monotonic()
             people.send_neighbours(world)
         if time.monotonic() - asked > 10:
             asked = time.monotonic()
-            say(f"        still under way: {left}")
+            say(f"        still under way: {left} {running or ''}")
         time.sleep(0.5)
