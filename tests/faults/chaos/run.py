@@ -145,16 +145,18 @@ def _come_to_rest(world: World, say: Callable[[str], object]) -> str | None:
     while True:
         with transaction(world.engine) as connection:
             found = connection.execute(
-                select(MESSAGES.c.state, func.count()).where(MESSAGES.c.state.in_(under_way)).group_by(MESSAGES.c.state)
+                select(MESSAGES.c.state, func.count().label("messages"))
+                .where(MESSAGES.c.state.in_(under_way))
+                .group_by(MESSAGES.c.state)
             )
-            left: dict[str, int] = {state: count for state, count in found}
+            left: dict[str, int] = {row.state: row.messages for row in found}
             now = func.now() if world.stack is Stack.POSTGRESQL else people.by("").now
             connection.execute(
                 update(MESSAGES)
                 .where(MESSAGES.c.state == State.QUEUED.value, MESSAGES.c.due_at > now)
                 .values(due_at=now)
             )
-        running = [" ".join(map(str, command.args)) for command in world.commands if command.poll() is None]
+        running = [str(command.args) for command in world.commands if command.poll() is None]
         if not left and not running:
             return None  # a command that still runs may enqueue one more
         if time.monotonic() > ends:
