@@ -147,7 +147,7 @@ class Dispatcher:
         """
         receipts = Receipts()
         for page in _pages(messages, PAGE):
-            self._keep_in_step(session)
+            self._services.clock.keep_in_step(session)
             start = len(receipts)
             checked = [self._check(each, Priority.BULK, start + place) for place, each in enumerate(page)]
             try:
@@ -221,13 +221,8 @@ class Dispatcher:
         self.close()
 
     def _send(self, request: Sms | Gift, session: Session | None) -> Receipt:
-        self._keep_in_step(session)
+        self._services.clock.keep_in_step(session)
         return _receipt(self._enqueue([self._check(request, Priority.TRANSACTIONAL, None)], session)[0])
-
-    def _keep_in_step(self, session: Session | None) -> None:
-        """Count time as the ledger does: on a host whose clock is fast, "now" would be later for everybody else."""
-        if session is None:  # the caller's transaction may be on a connection of its own; it is not held up
-            self._services.clock.keep_in_step()
 
     def _check(self, request: Sms | Gift, priority: Priority, position: int | None) -> NewMessage:
         now = self._services.clock.now()

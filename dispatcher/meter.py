@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from dispatcher.domain.duty import Duty
 from dispatcher.domain.message import Channel
 
 
@@ -82,6 +83,9 @@ class Meter(Protocol):
     def tick_failed(self) -> None:
         """The ledger was away for a beat."""
 
+    def duty_failed(self, duty: Duty) -> None:
+        """One of the clock's duties failed while the ledger was there."""
+
     def expired(self, messages: int) -> None:
         """So many messages were given up as too late."""
 
@@ -119,6 +123,8 @@ class Unmeasured:
     def ticked(self, seconds: float, *, late: timedelta) -> None: ...
 
     def tick_failed(self) -> None: ...
+
+    def duty_failed(self, duty: Duty) -> None: ...
 
     def expired(self, messages: int) -> None: ...
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from dispatcher.domain.attempt import Claimed, Sent, Settlement
+from dispatcher.domain.duty import Duty, FailingDuty
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome
@@ -272,6 +273,18 @@ class Advance:
     """Messages of cancelled campaigns that were taken out of the queue."""
 
 
+class DutyReports(Protocol):
+    """Where a clock reports failing duties, so that every host's `status` and `check` show them. Never raises."""
+
+    def failing(self, found: FailingDuty) -> None:
+        """Report a duty that failed again."""
+        ...
+
+    def recovered(self, duty: Duty) -> None:
+        """Report a duty that succeeded."""
+        ...
+
+
 class Ledger(Protocol):
     """The SQL ledger as the engine sees it. Every method is one short transaction.
 
@@ -285,6 +298,7 @@ class Ledger(Protocol):
     def settle(self, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
         """Record attempts and what follows, by compare-and-set on the lease.
 
+        :raises SettlementRefused: the values of one of them are refused, and will be every time; nothing was written.
         :return: the messages whose state was set; for the others a newer holder exists and only the attempt is kept.
         """
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from redis.exceptions import RedisError
 
 from dispatcher.domain.errors import DispatcherError
-from dispatcher.ledger import require_head
+from dispatcher.ledger import PROBE, require_head, require_writable
 from dispatcher.settings import Settings
 from dispatcher.wiring import Services
 
@@ -14,7 +14,8 @@ def readiness(services: Services) -> dict[str, str]:
     """Return "ok" or an error for `ledger` and `redis`, as `/readyz` of every process shows them."""
     found = {"ledger": "ok", "redis": "ok"}
     try:
-        require_head(services.engine)
+        require_head(services.engine, deadlines=PROBE)
+        require_writable(services.engine, deadlines=PROBE)
     except DispatcherError as wrong:
         found["ledger"] = str(wrong)
     try:

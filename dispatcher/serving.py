@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dispatcher.broker.pulse import Pulse
+from dispatcher.broker.pulse import Pulse, end_when_stuck
 from dispatcher.client import Dispatcher
-from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage
+from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, LedgerUnavailable
+from dispatcher.engine.settling import RETRY_LEDGER
 from dispatcher.logs import get_logger
 from dispatcher.preflight import Role, check_installation
 from dispatcher.settings import Settings
@@ -83,6 +85,7 @@ def serve_clock(settings: Settings) -> int:
         process.tick(late)
 
     process.start(_FIRST)
+    end_when_stuck(pulse)
     return run_clock(beat, on_ready=lambda: log.info("clock_ready"))
 
 
@@ -143,12 +146,17 @@ class _Process:
     def pump(self, stop: Stop) -> None:
         """Pump for one slice; the bell comes down first, so that what commits from now on rings anew."""
         self.services.bell.heard()
-        self.services.clock.keep_in_step()
+        try:
+            self.services.clock.keep_in_step()
+        except LedgerUnavailable as away:  # without the ledger's time there is nothing that a pump could do
+            log.warning("ledger_away", reason=str(away))
+            time.sleep(RETRY_LEDGER.total_seconds())
+            self.services.bell.ring()
+            return
         self.services.pump(stop).run()
 
     def tick(self, late: timedelta = timedelta(0)) -> None:
         """Beat once."""
-        self.services.clock.keep_in_step()
         self.services.tick.run(late=late)
 
     def enqueue(self, sealed: object) -> None:

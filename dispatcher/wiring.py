@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dispatcher.admin import OperatorService, Pruning, Role
-    from dispatcher.broker import CeleryBell
+    from dispatcher.broker import CeleryBell, RedisDutyReports
     from dispatcher.broker.connecting import RedisServer
     from dispatcher.campaigns import Campaigns
     from dispatcher.domain.policy import Policy
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Books,
         BrokerIntake,
         CampaignBooks,
+        Deadlines,
         InspectionBooks,
         LedgerClock,
         Outbox,
@@ -60,12 +61,21 @@ SWEEP_GRACE = timedelta(seconds=15)
 class Services:
     """Every part of one process. Built after a fork: connections and threads do not survive one."""
 
-    def __init__(self, settings: Settings, *, meter: Meter | None = None, redis_wait: timedelta = REDIS_WAIT) -> None:
-        """Take the settings.
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        meter: Meter | None = None,
+        redis_wait: timedelta = REDIS_WAIT,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        """Take the settings; nothing is opened yet.
 
         :param redis_wait: how long a connection to Redis and a reply of Redis are awaited, each.
+        :param deadlines: of the ledger's sessions; those of a worker if left out.
         """
         self.settings = settings
+        self._deadlines = deadlines
         self.meter = meter or Unmeasured()
         self._redis_wait = redis_wait
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -73,9 +83,9 @@ class Services:
     @cached_property
     def engine(self) -> Engine:
         """The ledger's database."""
-        from dispatcher.ledger import make_engine
+        from dispatcher.ledger import PROMPT, make_engine
 
-        return make_engine(self.settings.ledger)
+        return make_engine(self.settings.ledger, deadlines=self._deadlines or PROMPT)
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -189,6 +199,13 @@ class Services:
         from dispatcher.broker import CeleryBell
 
         return CeleryBell(self.redis)
+
+    @cached_property
+    def duties(self) -> RedisDutyReports:
+        """Where a clock reports its failing duties."""
+        from dispatcher.broker import RedisDutyReports
+
+        return RedisDutyReports(self.redis)
 
     @cached_property
     def limiter(self) -> RedisLimiter:
@@ -321,10 +338,12 @@ class Services:
             ledger=self.ledger,
             bell=self.bell,
             clock=self.clock,
+            synchronise=self.clock.keep_in_step,
             policies=self.policies,
             worker=self.worker,
             grace=min(SWEEP_GRACE, timedelta(seconds=self.settings.lease_seconds)),
             meter=self.meter,
+            reports=self.duties,
         )
 
     def close(self) -> None:

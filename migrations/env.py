@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
+from dispatcher.ledger.deadlines import UNHURRIED
 from dispatcher.ledger.engine import make_engine, transaction
 from dispatcher.ledger.tables import METADATA, PREFIX, VERSION_TABLE
 from dispatcher.settings import load_settings
@@ -30,5 +31,5 @@ given: Connection | None = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    with transaction(make_engine(load_settings().ledger)) as opened:
+    with transaction(make_engine(load_settings().ledger), deadlines=UNHURRIED) as opened:
         run(opened)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from dispatcher.domain.duty import FailingDuty
 from dispatcher.domain.errors import BrokerUnavailable
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.state import State
@@ -36,6 +38,8 @@ class Status:
     money_in_doubt: dict[str, Decimal]
     redis_problem: str | None
     """Why limits and token are missing; None when Redis could be asked."""
+    failing: tuple[FailingDuty, ...]
+    """Duties of the clock that keep failing."""
     closed: tuple[Closed, ...]
     """Running campaigns whose send window is closed for every queued message."""
 
@@ -45,16 +49,23 @@ class Status:
 
 
 def read_status(
-    books: Books, campaigns: CampaignBooks, limiter: Limiter, tokens: TokenSource | None, clock: Clock
+    books: Books,
+    campaigns: CampaignBooks,
+    limiter: Limiter,
+    tokens: TokenSource | None,
+    *,
+    clock: Clock,
+    duties: Callable[[], tuple[FailingDuty, ...]],
 ) -> Status:
     """Ask every part how it stands.
 
     :param tokens: None where no API is configured.
+    :param duties: returns the duties of the clock that keep failing; raises BrokerUnavailable.
     :raises LedgerUnavailable: without the ledger there is nothing to show.
     """
     now = clock.now()
     tallies, waiting = books.tallies(put_away=False), books.oldest_waiting(now=now)
-    limits, token, problem = _limits(limiter, tokens)
+    limits, token, failing, problem = _from_redis(limiter, tokens, duties)
     return Status(
         at=now,
         channels=tuple(_channels(tallies, waiting, now)),
@@ -63,6 +74,7 @@ def read_status(
         token=token,
         money_in_doubt=books.money_in_doubt(),
         redis_problem=problem,
+        failing=failing,
         closed=tuple(campaigns.closed(now=now)),
     )
 
@@ -77,15 +89,23 @@ class Health:
     waiting: tuple[Waiting, ...]
     money_in_doubt: dict[str, Decimal]
     redis_problem: str | None
+    failing: tuple[FailingDuty, ...]
 
 
-def read_health(books: Books, limiter: Limiter, tokens: TokenSource | None, clock: Clock) -> Health:
+def read_health(
+    books: Books,
+    limiter: Limiter,
+    tokens: TokenSource | None,
+    *,
+    clock: Clock,
+    duties: Callable[[], tuple[FailingDuty, ...]],
+) -> Health:
     """Ask every part how it stands, as ``read_status`` does, but count no messages.
 
     :raises LedgerUnavailable: without the ledger there is nothing to show.
     """
     now = clock.now()
-    limits, token, problem = _limits(limiter, tokens)
+    limits, token, failing, problem = _from_redis(limiter, tokens, duties)
     return Health(
         pauses={pause.channel: pause for pause in books.pauses(now=now)},
         limits=limits,
@@ -93,17 +113,18 @@ def read_health(books: Books, limiter: Limiter, tokens: TokenSource | None, cloc
         waiting=tuple(books.oldest_waiting(now=now)),
         money_in_doubt=books.money_in_doubt(),
         redis_problem=problem,
+        failing=failing,
     )
 
 
-def _limits(
-    limiter: Limiter, tokens: TokenSource | None
-) -> tuple[dict[Channel, LimitState], TokenState | None, str | None]:
+def _from_redis(
+    limiter: Limiter, tokens: TokenSource | None, duties: Callable[[], tuple[FailingDuty, ...]]
+) -> tuple[dict[Channel, LimitState], TokenState | None, tuple[FailingDuty, ...], str | None]:
     try:
         limits = {channel: limiter.state(channel) for channel in Channel}
-        return limits, None if tokens is None else tokens.state(), None
+        return limits, None if tokens is None else tokens.state(), duties(), None
     except BrokerUnavailable as away:
-        return {}, None, str(away)
+        return {}, None, (), str(away)
 
 
 def _channels(tallies: list[Tally], waiting: list[Waiting], now: datetime) -> list[ChannelStatus]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from dispatcher.broker.bell import CeleryBell
     from dispatcher.broker.clock import run_clock
     from dispatcher.broker.companion import Companion
+    from dispatcher.broker.duties import RedisDutyReports
     from dispatcher.broker.sealed import seal, sealed_at, unseal
     from dispatcher.broker.tasks import Work, register
     from dispatcher.broker.worker import Stop, run_intake, run_worker
@@ -20,6 +21,7 @@ else:
             "bell": ["CeleryBell"],
             "clock": ["run_clock"],
             "companion": ["Companion"],
+            "duties": ["RedisDutyReports"],
             "sealed": ["seal", "sealed_at", "unseal"],
             "tasks": ["Work", "register"],
             "worker": ["Stop", "run_intake", "run_worker"],
@@ -29,6 +31,7 @@ else:
 __all__ = [
     "CeleryBell",
     "Companion",
+    "RedisDutyReports",
     "Stop",
     "Work",
     "make_app",

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from dispatcher.logs import get_logger
+
+log = get_logger(__name__)
+
 STUCK_AFTER_S = 60.0
 """Longer than a reconnection's pause (30 s at most) and than any call that a main loop makes."""
+
+ENDS_AFTER_S = 60.0
+"""How long a stuck process goes on with a failing health check before it ends itself."""
+STUCK_EXIT_CODE = 70
+"""As ``EX_SOFTWARE`` in sysexits.h."""
 
 
 @dataclass(slots=True)
@@ -29,5 +40,29 @@ class Pulse:
     @property
     def stuck(self) -> bool:
         """Whether a sign of life is overdue."""
+        return self.overdue_s > 0
+
+    @property
+    def overdue_s(self) -> float:
+        """For how many seconds a sign of life has been overdue; 0 if none is."""
         last = self._last
-        return last is not None and self.now() - last > self.stuck_after_s
+        return 0.0 if last is None else max(0.0, self.now() - last - self.stuck_after_s)
+
+
+def end_when_stuck(
+    pulse: Pulse, *, after_s: float = ENDS_AFTER_S, end: Callable[[int], object] = os._exit
+) -> threading.Thread:
+    """End this process if its loop has been stuck for so long, in a thread of its own; returns the thread.
+
+    The health check fails first. Where nobody acts on it, whoever supervises the process starts a new one.
+    """
+
+    def watch() -> None:
+        while pulse.overdue_s <= after_s:
+            time.sleep(min(5.0, after_s))
+        log.error("process_stuck", overdue_s=round(pulse.overdue_s), exit_code=STUCK_EXIT_CODE)
+        end(STUCK_EXIT_CODE)
+
+    thread = threading.Thread(target=watch, name="watchdog", daemon=True)
+    thread.start()
+    return thread

@@ -16,7 +16,7 @@ from dispatcher.domain.errors import BrokerUnavailable, LedgerUnavailable, Scope
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.engine import Spool
-from dispatcher.ledger import HEAD, current, wal_is_safe
+from dispatcher.ledger import HEAD, PROBE, current, durability_risks, require_writable, wal_is_safe
 from dispatcher.ports import Token
 from dispatcher.settings import GATEWAY_LIMIT, GIFT_READ_TIMEOUT, load_settings
 from dispatcher.wiring import Services, is_local, require_api
@@ -31,7 +31,7 @@ def walk_all(*, without_api: bool = False) -> list[Step]:
     """Look at every link, or only at those on this side of the API."""
     links = tuple(link for link in LINKS if not (without_api and (link.asks_api or link.fixed)))
     try:
-        services = Services(load_settings())
+        services = Services(load_settings(), deadlines=PROBE)
     except SettingsError as error:
         broken = Step(name="settings", mark=Mark.FAULT, found=str(error), advice="correct it; docs/settings.md has all")
         return [broken, *(skipped(Link(name=link.name, look=link.look, needs="settings")) for link in links[1:])]
@@ -80,6 +80,10 @@ def _ledger(walk: Walk) -> str:
         current(engine)
     except LedgerUnavailable as away:
         raise Trouble(str(away), "start the database, or correct DISPATCHER_LEDGER_URL") from None
+    try:
+        require_writable(engine)
+    except LedgerUnavailable as refused:
+        raise Trouble(str(refused), "nothing can be enqueued or sent until it can be written to") from None
     if engine.dialect.name == "sqlite":
         return f"SQLite {sqlite3.sqlite_version}, {engine.url.database}"
     version: tuple[int, ...] = getattr(engine.dialect, "server_version_info", None) or (0,)
@@ -111,6 +115,17 @@ def _journal(walk: Walk) -> str:
         "ledger when several processes write",
         f"SQLite 3.51.3 is faster; {one_host}",
     )
+
+
+def _durability(walk: Walk) -> str:
+    engine = walk.services.engine
+    risks = durability_risks(engine)
+    if risks:
+        raise warning(
+            "; ".join(risks),
+            "set fsync and full_page_writes on, and make standbys synchronous (synchronous_standby_names)",
+        )
+    return "what the database confirms survives a crash"
 
 
 def _clock(walk: Walk) -> str:
@@ -160,6 +175,14 @@ def _redis(walk: Walk) -> str:
 def _asking_info(look: Callable[[Walk], str]) -> Callable[[Walk], str]:
     """Look only if the server said something about itself."""
     return lambda walk: look(walk) if walk.redis else "not checked: this user of Redis may not use INFO"
+
+
+def _clock_duties(walk: Walk) -> str:
+    failing = walk.services.duties.read()
+    if failing:
+        told = "; ".join(f"{each.duty.value} ({each.failures} times): {each.reason}" for each in failing)
+        raise Trouble(f"duties of the clock keep failing: {told}", "see duty_failed in the clock's log")
+    return "none of the clock's duties is reported to fail"
 
 
 def _redis_version(walk: Walk) -> str:
@@ -291,8 +314,10 @@ LINKS = (
     Link(name="ledger", look=_ledger),
     Link(name="schema", look=_schema, needs="ledger"),
     Link(name="journal", look=_journal, needs="ledger"),
+    Link(name="durability", look=_durability, needs="ledger"),
     Link(name="clock", look=_clock, needs="ledger"),
     Link(name="redis", look=_redis),
+    Link(name="clock duties", look=_clock_duties, needs="redis"),
     Link(name="redis version", look=_asking_info(_redis_version), needs="redis"),
     Link(name="redis memory", look=_asking_info(_redis_memory), needs="redis"),
     Link(name="redis disk", look=_asking_info(_redis_persistence), needs="redis"),

@@ -32,6 +32,7 @@ def open_ledger() -> Iterator[Services]:
 @contextmanager
 def open_services() -> Iterator[Services]:
     """Give the services; none of them has been reached yet."""
+    from dispatcher.ledger import PATIENT
     from dispatcher.settings import load_settings
     from dispatcher.telemetry import configure_logs, silence_logs
     from dispatcher.wiring import Services, secure_home
@@ -43,7 +44,7 @@ def open_services() -> Iterator[Services]:
     else:
         silence_logs()
     secure_home(settings)
-    services = Services(settings)
+    services = Services(settings, deadlines=PATIENT)
     try:
         yield services
     finally:

@@ -46,12 +46,20 @@ class View:
 
 def read(services: Services) -> View:
     """Ask every part how it stands; without the API's settings all but the token can be told."""
+    services.clock.keep_in_step()
     try:
         tokens, problem = services.tokens, None
     except SettingsError as unset:
         tokens, problem = None, str(unset)
     return View(
-        status=read_status(services.books, services.campaign_books, services.limiter, tokens, services.clock),
+        status=read_status(
+            services.books,
+            services.campaign_books,
+            services.limiter,
+            tokens,
+            clock=services.clock,
+            duties=services.duties.read,
+        ),
         api_problem=problem,
     )
 
@@ -67,6 +75,10 @@ def document(view: View) -> dict[str, Any]:
             "dead": status.total(State.DEAD),
             "expired": status.total(State.EXPIRED),
             "paused": sorted(status.pauses),
+            "clock": [
+                {"duty": each.duty, "failures": each.failures, "since": each.since, "reason": each.reason}
+                for each in status.failing
+            ],
         },
         "queues": [
             {
@@ -157,6 +169,14 @@ def _needs_a_person(status: Status) -> Iterator[tuple[str, Text]]:
         yield "!", Text(f"{dead} dead", style="bold red").append(": dispatcher dead list", style="default")
     if expired := status.total(State.EXPIRED):
         yield "!", Text(f"{expired} expired", style="red").append(": dispatcher dead list", style="default")
+    for duty in status.failing:
+        said = Text(f"the clock's duty {duty.duty.value!r} keeps failing", style="bold red")
+        yield (
+            "!",
+            said.append(
+                f": {duty.failures} times since {at(duty.since)}: {screen.inert(duty.reason)}", style="default"
+            ),
+        )
     for channel, limits in status.limits.items():
         if limits.suspect_since is not None and channel not in status.pauses:
             said = Text(f"{channel.value} is suspect", style="bold yellow")

@@ -14,6 +14,9 @@ from dispatcher.domain.policy import Decision
 from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 
+_LONGEST_LATENCY_MS = 2**31 - 1
+"""The most that an SQL integer holds: 24.8 days."""
+
 
 class Trigger(StrEnum):
     """Who set an attempt off."""
@@ -97,6 +100,14 @@ class Settlement:
     def finished_at(self) -> datetime:
         """When the answer was complete or the call was given up."""
         return self.started_at + self.latency
+
+    @property
+    def latency_ms(self) -> int:
+        """How long the call took, in milliseconds, as the ledger keeps it.
+
+        A lease that ran out a month ago, in a ledger that was restored or stood still, has no latency that fits.
+        """
+        return min(max(0, round(self.latency.total_seconds() * 1000)), _LONGEST_LATENCY_MS)
 
 
 def settlement(sent: Sent, decision: Decision, *, attempt_id: AttemptId, worker: str) -> Settlement:

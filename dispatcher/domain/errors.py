@@ -14,8 +14,9 @@ DispatcherError
 ├── TransitionRefused       the message is not in a state that allows this
 ├── InstallationError       a package that is needed is missing or cannot be loaded
 ├── SettingsError           a setting is missing, unknown or contradicts another
-├── LedgerUnavailable       the SQL ledger cannot be reached or is busy
+├── LedgerUnavailable       the SQL ledger cannot do it now: it is away, locked, full or read-only
 ├── LedgerOutdated          its schema is not at the migration head
+├── SettlementRefused       the ledger refuses the values of an answer
 ├── BrokerUnavailable       Redis cannot be reached
 └── TokenUnavailable        no usable access token now; nothing was sent
     ├── CredentialsRefused  client id or secret is wrong
@@ -166,7 +167,14 @@ class InstallationError(DispatcherError):
 
 
 class LedgerUnavailable(DispatcherError):
-    """The ledger cannot be reached, or stayed locked for longer than its busy timeout."""
+    """The ledger cannot do it now: it is away, locked, full or read-only. The same call may succeed later.
+
+    ``locked`` says that another session holds a lock that was waited for.
+    """
+
+    def __init__(self, reason: str, *, locked: bool = False) -> None:
+        self.locked = locked
+        super().__init__(reason)
 
 
 class LedgerOutdated(DispatcherError):
@@ -177,6 +185,10 @@ class LedgerOutdated(DispatcherError):
         self.wanted = wanted
         have = f"at revision {found}" if found else "empty"
         super().__init__(f"the ledger is {have}, this version needs revision {wanted}: run `dispatcher migrate`")
+
+
+class SettlementRefused(DispatcherError):
+    """The ledger refuses the values of an answer: settling it again fails every time."""
 
 
 class BrokerUnavailable(DispatcherError):

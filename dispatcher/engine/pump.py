@@ -129,6 +129,9 @@ class Pump:
                     log.warning("claim_failed", channel=line.channel.value, reason=str(away))
                     self.meter.ledger_failed(LedgerCall.CLAIM)
                     line.hold(self.clock, PATIENCE, why=Hold.LEDGER)
+                    # The answers that landed while the claim waited must not wait in memory for another failure.
+                    self.settling.ledger_is_there = False
+                    break
                 except Exception:  # what is in flight must still land: an error here may only cost this line's turn
                     log.exception("line_failed", channel=line.channel.value)
                     line.hold(self.clock, PATIENCE, why=Hold.FAULT)

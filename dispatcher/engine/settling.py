@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from dispatcher.domain.attempt import Sent, Settlement, settlement
-from dispatcher.domain.errors import LedgerUnavailable
+from dispatcher.domain.errors import LedgerOutdated, LedgerUnavailable, SettlementRefused
 from dispatcher.domain.identity import AttemptId, MessageId, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome, OutcomeKind
@@ -24,6 +24,7 @@ from dispatcher.ports import ChannelReport, Clock, Ledger, Limiter, Standing, To
 
 log = get_logger(__name__)
 
+_AWAY = (LedgerUnavailable, LedgerOutdated)
 RETRY_LEDGER = timedelta(milliseconds=500)
 """How often a ledger that is away is asked whether it is back."""
 
@@ -74,7 +75,7 @@ class Settling:
                 raise LedgerUnavailable("it was away a moment ago")
             taken = self.ledger.settle(batch)
         except Exception as error:  # whatever the reason, an answer that came is never dropped
-            level = log.warning if isinstance(error, LedgerUnavailable) else log.exception
+            level = log.warning if isinstance(error, _AWAY) else log.exception
             level("spooled", attempts=len(batch), reason=str(error))
             self.spool.append(batch)
             self.meter.ledger_failed(LedgerCall.SETTLE)
@@ -176,20 +177,19 @@ class Settling:
         try:
             for batch in self.spool.batches():
                 self._settle_spooled(batch)
-        except LedgerUnavailable as away:
-            log.warning("ledger_away", reason=str(away))
+        except Exception as error:  # whatever the reason, the answers stay in the spool
+            level = log.warning if isinstance(error, _AWAY) else log.exception
+            level("ledger_away", reason=str(error))
             self.meter.ledger_failed(LedgerCall.SPOOL)
             return False
         return True
 
     def _settle_spooled(self, batch: Sequence[Settlement]) -> None:
-        """Settle a spooled batch; one that the ledger refuses for good must not hold up the others for ever."""
+        """Settle a spooled batch; an answer whose values the ledger refuses must not hold up the others for ever."""
         try:
             self.ledger.settle(batch)
-        except LedgerUnavailable:
-            raise
-        except Exception as error:
-            log.exception("settlement_refused", attempts=len(batch), reason=str(error))
+        except SettlementRefused as error:
+            log.error("settlement_refused", attempts=len(batch), reason=str(error))
             if len(batch) == 1:
                 self.spool.set_aside(batch[0])
                 return

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dispatcher.ledger.campaigns import Campaign
     from dispatcher.ledger.clock import LedgerClock
     from dispatcher.ledger.closed import Closed
+    from dispatcher.ledger.deadlines import PATIENT, PROBE, PROMPT, UNHURRIED, Deadlines
+    from dispatcher.ledger.durability import durability_risks
     from dispatcher.ledger.engine import make_engine, sqlite_file, wal_is_safe
     from dispatcher.ledger.enqueue import Enqueued
     from dispatcher.ledger.failures import Forecast, Group
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from dispatcher.ledger.pauses import AUTOMATIC, Pause
     from dispatcher.ledger.queries import Attempt, AuditEntry, Filter, Message, Tally, Waiting
     from dispatcher.ledger.retention_books import RetentionBooks
-    from dispatcher.ledger.schema import HEAD, current, migrate, require_head
+    from dispatcher.ledger.schema import HEAD, MigrationWait, current, migrate, require_head, require_writable
     from dispatcher.ledger.sessions import after_commit
     from dispatcher.ledger.sql_ledger import SqlLedger
     from dispatcher.ledger.suppressions import OptOut, Suppression
@@ -42,6 +44,8 @@ else:
             "campaigns": ["Campaign"],
             "clock": ["LedgerClock"],
             "closed": ["Closed"],
+            "deadlines": ["PATIENT", "PROBE", "PROMPT", "UNHURRIED", "Deadlines"],
+            "durability": ["durability_risks"],
             "engine": ["make_engine", "sqlite_file", "wal_is_safe"],
             "enqueue": ["Enqueued"],
             "failures": ["Forecast", "Group"],
@@ -53,7 +57,7 @@ else:
             "pauses": ["AUTOMATIC", "Pause"],
             "queries": ["Attempt", "AuditEntry", "Filter", "Message", "Tally", "Waiting"],
             "retention_books": ["RetentionBooks"],
-            "schema": ["HEAD", "current", "migrate", "require_head"],
+            "schema": ["HEAD", "MigrationWait", "current", "migrate", "require_head", "require_writable"],
             "sessions": ["after_commit"],
             "sql_ledger": ["SqlLedger"],
             "suppressions": ["OptOut", "Suppression"],
@@ -63,6 +67,10 @@ else:
 __all__ = [
     "AUTOMATIC",
     "HEAD",
+    "PATIENT",
+    "PROBE",
+    "PROMPT",
+    "UNHURRIED",
     "Attempt",
     "AuditEntry",
     "Books",
@@ -72,6 +80,7 @@ __all__ = [
     "CampaignBooks",
     "CampaignHold",
     "Closed",
+    "Deadlines",
     "Delivery",
     "Enqueued",
     "Entry",
@@ -85,6 +94,7 @@ __all__ = [
     "LoadPage",
     "Loaded",
     "Message",
+    "MigrationWait",
     "Operation",
     "OptOut",
     "Outbox",
@@ -97,10 +107,12 @@ __all__ = [
     "Waiting",
     "after_commit",
     "current",
+    "durability_risks",
     "include_name",
     "make_engine",
     "migrate",
     "require_head",
+    "require_writable",
     "sqlite_file",
     "wal_is_safe",
 ]

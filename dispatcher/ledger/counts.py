@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, o
 
 from dispatcher.domain.message import Priority
 from dispatcher.domain.state import CampaignState, State
+from dispatcher.ledger.deadlines import PATIENT
 from dispatcher.ledger.engine import reading, transaction
 from dispatcher.ledger.tables import CAMPAIGNS, LANES, MESSAGES, TROUBLED
 
@@ -127,7 +128,7 @@ def recount_again(connection: Connection, message: UUID) -> None:
 
 def _write(engine: Engine, campaign: UUID, marks: list[list[Any]], now: datetime) -> None:
     began = time.monotonic()
-    with reading(engine) as connection:
+    with reading(engine, deadlines=PATIENT) as connection:  # a campaign of a million
         states, zones = counted(connection, campaign), waiting_by_zones(connection, campaign)
     took_ms = round((time.monotonic() - began) * 1000)
     recent = [mark for mark in marks if datetime.fromisoformat(mark[0]) > now - RECENT]

@@ -12,13 +12,13 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, InvalidatePoolError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from dispatcher.domain.errors import InstallationError, LedgerOutdated, LedgerUnavailable, SettingsError
 from dispatcher.installation import explain
+from dispatcher.ledger.database_errors import Meaning, is_lock, meaning_of
+from dispatcher.ledger.deadlines import OPTION, PROMPT, Deadlines
 from dispatcher.private_files import prepare_sqlite
 
 READ_ONLY = "dispatcher_read_only"
@@ -26,16 +26,15 @@ READ_ONLY = "dispatcher_read_only"
 
 BUSY_TIMEOUT_MS = 10_000
 _DRIVER = "postgresql+psycopg"
-TRUSTED_S = 0.1
-"""For how long a connection that rests is taken for a good one."""
 
 
-def make_engine(url: str, *, pool_size: int = 2) -> Engine:
+def make_engine(url: str, *, pool_size: int = 2, deadlines: Deadlines = PROMPT) -> Engine:
     """Open the ledger's database lazily.
 
-    SQLite gets ``synchronous=FULL``, ``BEGIN IMMEDIATE`` for writers and a busy timeout. PostgreSQL gets a connect
-    timeout and a check of connections that rested, so that a restart of the server costs one retry and not an error.
+    SQLite gets ``synchronous=FULL``, ``BEGIN IMMEDIATE`` for writers and a busy timeout. PostgreSQL gets durable
+    commits, deadlines, and a check of connections that rested: a restart of the server costs a retry and no error.
 
+    :param deadlines: of sessions on PostgreSQL; ``transaction`` and ``reading`` take others for one transaction.
     :raises SettingsError: the URL is malformed or names a database that is not supported.
     :raises InstallationError: PostgreSQL's driver is missing or cannot be loaded.
     :raises LedgerUnavailable: the folder of a SQLite ledger cannot be made.
@@ -55,21 +54,13 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername=_DRIVER)
         try:
-            engine = create_engine(
-                parsed,
-                pool_size=pool_size,
-                max_overflow=8,
-                hide_parameters=True,  # an error's text must not tell numbers and texts
-                pool_timeout=10,
-                connect_args={"connect_timeout": 5, "application_name": "dispatcher"},
-            )
+            from dispatcher.ledger.postgresql import postgresql_engine  # its driver is an extra
+
+            return postgresql_engine(parsed, pool_size=pool_size, deadlines=deadlines)
         except (NoSuchModuleError, ImportError) as error:
             if parsed.drivername == _DRIVER and isinstance(error, ImportError):
                 raise InstallationError(explain(error, needed_by="a PostgreSQL ledger")) from None
             raise SettingsError(f"DISPATCHER_LEDGER_URL: {error}; use {_DRIVER}://…") from None
-        _check_rested(engine)
-        _prefer_indexes(engine)
-        return engine
     raise SettingsError(
         f"DISPATCHER_LEDGER_URL: {parsed.get_backend_name()} is not supported; use postgresql+psycopg:// or sqlite:///"
     )
@@ -107,47 +98,6 @@ def sqlite_file(url: str) -> Path | None:
         return None
     database = parsed.database if parsed.get_backend_name() == "sqlite" else None
     return Path(database).absolute() if database and database != ":memory:" and database[:5] != "file:" else None
-
-
-def _prefer_indexes(engine: Engine) -> None:
-    """Have PostgreSQL reckon that reading here and there costs no more than in a row, unless somebody set that already.
-
-    Its default is for disks that turn. With it, a claim of 400 reads a ledger of 30,000 messages whole.
-    """
-
-    @event.listens_for(engine, "connect")
-    def _say(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        # A server, database or role may have other forms of times as its default, which psycopg does not read.
-        cursor.execute(
-            "SELECT set_config('datestyle', 'ISO', false), set_config('intervalstyle', 'postgres', false), "
-            "set_config('timezone', 'UTC', false)"
-        )
-        cursor.execute(
-            "SELECT set_config('random_page_cost', '1.1', false) WHERE current_setting('random_page_cost') = '4'"
-        )
-        cursor.close()
-        connection.commit()
-
-
-def _check_rested(engine: Engine) -> None:
-    """Look whether a connection is still there, as ``pool_pre_ping`` does, but only after it has rested for a while.
-
-    A worker under load takes a connection some hundred times a second: each time one journey to the server less.
-    """
-
-    @event.listens_for(engine, "checkin")
-    def _rests(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
-        record.info["rests_since"] = time.monotonic()
-
-    @event.listens_for(engine, "checkout")
-    def _look(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
-        since = record.info.get("rests_since")
-        if since is not None and time.monotonic() - since > TRUSTED_S:
-            try:
-                engine.dialect.do_ping(connection)
-            except engine.dialect.dbapi.Error as gone:  # type: ignore[union-attr]
-                raise InvalidatePoolError from gone  # all that are as old go with it
 
 
 def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> bool:
@@ -214,9 +164,10 @@ def _await_write_lock(connection: Connection) -> None:
         while time.monotonic() < ends:
             try:
                 driver.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
-                    raise
+            except sqlite3.Error as error:
+                if not is_lock(error):
+                    # As SQLAlchemy raises errors of statements that it executes itself.
+                    raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, sqlite3.Error) from None
                 time.sleep(random.uniform(0.001, 0.004))
             else:
                 return
@@ -225,44 +176,56 @@ def _await_write_lock(connection: Connection) -> None:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(engine: Engine, *, deadlines: Deadlines | None = None) -> Iterator[Connection]:
     """Run one short write transaction.
 
+    :param deadlines: on PostgreSQL, instead of the session's.
     :raises LedgerUnavailable: the database cannot be reached, or stayed locked past the busy timeout.
     """
-    with reachable(), engine.begin() as connection:
+    bounded = engine if deadlines is None else engine.execution_options(**{OPTION: deadlines})
+    with reachable(), bounded.begin() as connection:
         yield connection
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def reading(engine: Engine, *, deadlines: Deadlines | None = None) -> Iterator[Connection]:
     """Run one read transaction that blocks no writer longer than it must.
 
+    :param deadlines: as for ``transaction``.
     :raises LedgerUnavailable: as for ``transaction``.
     """
-    with reachable(), engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+    bounded = {} if deadlines is None else {OPTION: deadlines}
+    with reachable(), engine.connect().execution_options(**{READ_ONLY: True}, **bounded) as connection:
         yield connection
 
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Turn a driver's many words for "not there" into one error of ours, without the statement's parameters."""
+    """Turn each error of the database into what it means, without the statement's parameters.
+
+    :raises LedgerUnavailable: the database cannot do it now; the same call may succeed later.
+    :raises LedgerOutdated: its tables are missing.
+    :raises sqlalchemy.exc.DBAPIError: values that the database refuses, a missing privilege, or a wrong statement.
+    """
     try:
         yield
     except PoolTimeout as error:
         raise LedgerUnavailable(f"no free connection to the ledger: {error}") from None
     except DBAPIError as error:
         error.hide_parameters, error.params = True, None  # an application's own engine may not hide them
-        if _is_unprepared(error):
-            from dispatcher.ledger.schema import HEAD  # which itself stands on this module
+        match meaning_of(error):
+            case Meaning.UNAVAILABLE:
+                lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+                reason = f"the ledger cannot be used now: {lines[0]}"
+                raise LedgerUnavailable(reason, locked=is_lock(error.orig)) from None
+            case Meaning.UNPREPARED:
+                from dispatcher.ledger.schema import HEAD  # which itself stands on this module
 
-            raise LedgerOutdated(None, HEAD) from None
-        if _is_away(error):
-            reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-            raise LedgerUnavailable(f"the ledger cannot be used now: {reason}") from None
-        if isinstance(error, IntegrityError | DataError):
-            raise _without_the_row(error) from None
-        raise
+                raise LedgerOutdated(None, HEAD) from None
+            case Meaning.REFUSED | Meaning.OTHER:
+                if isinstance(error, IntegrityError | DataError):
+                    raise _without_the_row(error) from None
+                raise
 
 
 def _without_the_row(error: IntegrityError | DataError) -> IntegrityError | DataError:
@@ -278,24 +241,3 @@ def _without_the_row(error: IntegrityError | DataError) -> IntegrityError | Data
 
 class _Broken(Exception):
     """A constraint was violated."""
-
-
-def _is_unprepared(error: DBAPIError) -> bool:
-    return "no such table" in str(error.orig) or type(error.orig).__name__ == "UndefinedTable"
-
-
-def _is_away(error: DBAPIError) -> bool:
-    if error.connection_invalidated or isinstance(error.orig, sqlite3.OperationalError):
-        return True
-    return type(error.orig).__name__ in {
-        "OperationalError",
-        "InterfaceError",
-        "ConnectionTimeout",
-        "AdminShutdown",
-        "CrashShutdown",
-        "CannotConnectNow",
-        "QueryCanceled",
-        "LockNotAvailable",
-        "DeadlockDetected",
-        "SerializationFailure",
-    }

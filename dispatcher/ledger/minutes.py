@@ -53,7 +53,7 @@ def add(connection: Connection, settled: Sequence[tuple[str, Settlement]]) -> No
     took: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
     for channel, each in settled:
         key = (minute_of(each.finished_at), channel, each.outcome.kind.value, each.worker)
-        took[key].append(round(each.latency.total_seconds() * 1000))
+        took[key].append(each.latency_ms)
     if took:
         rows: list[dict[str, str | int]] = []
         for (minute, channel, outcome, worker), latencies in sorted(took.items()):

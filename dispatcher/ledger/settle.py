@@ -89,7 +89,7 @@ def attempt_row(settlement: Settlement) -> dict[str, Any]:
         "error_description": outcome.error_description,
         "retry_after_s": None if outcome.retry_after is None else outcome.retry_after.total_seconds(),
         "provider_id": outcome.provider_id,
-        "latency_ms": round(settlement.latency.total_seconds() * 1000),
+        "latency_ms": settlement.latency_ms,
         "token_generation": settlement.token_generation,
         "response": outcome.response,
         "next_due_at": decision.due_at,

@@ -10,13 +10,16 @@ from typing import Self
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from dispatcher.domain.attempt import Claimed, Settlement
+from dispatcher.domain.errors import SettlementRefused
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
 from dispatcher.ledger import bulk, claim, counts, minutes, pauses, settle
 from dispatcher.ledger.advance import advance
+from dispatcher.ledger.database_errors import Meaning, meaning_of
 from dispatcher.ledger.engine import make_engine, reading, transaction
 from dispatcher.ledger.lanes import anything_due, pause_running
 from dispatcher.ledger.tables import ASKED_FOR, MESSAGES, QUEUED
@@ -47,11 +50,21 @@ class SqlLedger:
         return self.claims.claim(request)
 
     def settle(self, settlements: Sequence[Settlement]) -> frozenset[MessageId]:
-        """Record attempts and what follows from them, in one group commit."""
+        """Record attempts and what follows from them, in one group commit.
+
+        :raises SettlementRefused: the database refuses a value of at least one of them; nothing was written.
+        """
         if not settlements:
             return frozenset()
-        with transaction(self.engine) as connection:
-            return settle.settle(connection, settlements)
+        try:
+            with transaction(self.engine) as connection:
+                return settle.settle(connection, settlements)
+        except DBAPIError as error:
+            if meaning_of(error) is Meaning.REFUSED:
+                raise SettlementRefused(f"the ledger refuses an answer: {error.orig}") from None
+            raise
+        except (ArithmeticError, TypeError, ValueError) as error:  # a value that no parameter can carry
+            raise SettlementRefused(f"an answer cannot be written: {error}") from error
 
     def renew(self, messages: Iterable[Claimed], *, now: datetime, until: datetime) -> None:
         """Prolong the leases of messages that are still in flight."""

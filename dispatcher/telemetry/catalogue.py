@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import product
 
+from dispatcher.domain.duty import Duty
 from dispatcher.domain.message import Channel
 from dispatcher.meter import Hold, LedgerCall
 
@@ -109,6 +110,11 @@ CLOCK = (
         buckets=_QUICK,
     ),
     Told(name="dispatcher_clock_failed_ticks", help="Beats that were missed because the ledger was away."),
+    Told(
+        name="dispatcher_clock_duty_failures",
+        help="Duties of the clock that failed while the ledger was there.",
+        labels={"duty": tuple(each.value for each in Duty)},
+    ),
     Told(name="dispatcher_clock_expired_messages", help="Messages that were given up as too late."),
     Told(name="dispatcher_clock_lost_leases", help="Leases that were taken back because they had run out."),
 )

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import timedelta
 
+from dispatcher.domain.duty import Duty
 from dispatcher.domain.message import Channel
 from dispatcher.meter import Hold, LedgerCall
 from dispatcher.telemetry.board import Cells
@@ -97,6 +98,7 @@ class CountingMeter:
         self._tick_seconds = _Histogram(row, "dispatcher_clock_tick_seconds")
         self._lag_seconds = _Histogram(row, "dispatcher_clock_lag_seconds")
         self._failed_ticks = _Counter(row, "dispatcher_clock_failed_ticks")
+        self._duty_failures = {each: _Counter(row, "dispatcher_clock_duty_failures", duty=each.value) for each in Duty}
         self._expired_messages = _Counter(row, "dispatcher_clock_expired_messages")
         self._lost_leases = _Counter(row, "dispatcher_clock_lost_leases")
 
@@ -163,6 +165,10 @@ class CountingMeter:
     def tick_failed(self) -> None:
         """Count a beat that was missed."""
         self._failed_ticks.add(1)
+
+    def duty_failed(self, duty: Duty) -> None:
+        """Count a duty that failed."""
+        self._duty_failures[duty].add(1)
 
     def expired(self, messages: int) -> None:
         """Count messages that were too late."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import uvicorn
 
 from dispatcher.domain.errors import SettingsError
-from dispatcher.ledger import require_head
+from dispatcher.ledger import PATIENT, require_head
 from dispatcher.logs import get_logger
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
@@ -37,7 +37,7 @@ def serve_web(settings: Settings, *, host: str, port: int, on_ready: Callable[[s
         )
     configure_logs(settings.log_level)
     secure_home(settings)
-    services = Services(settings)
+    services = Services(settings, deadlines=PATIENT)
     try:
         require_head(services.engine)
         listener = _listen(host, port)

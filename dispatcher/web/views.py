@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from dispatcher.admin.grouping import query_of
 from dispatcher.admin.status import read_health
 from dispatcher.campaigns import Campaigns
 from dispatcher.domain.errors import (
+    LedgerUnavailable,
     MessageNotFound,
     OperationNotFound,
     PrivateSearch,
@@ -42,8 +44,10 @@ NEW = 1000
 
 
 def services_of(request: Request) -> Services:
-    """Return this process's services."""
+    """Return this process's services, whose clock was measured within the last minute if the ledger can be asked."""
     found: Services = request.app.state.services
+    with suppress(LedgerUnavailable):  # what the page reads next reports it
+        found.clock.keep_in_step()
     return found
 
 
@@ -73,7 +77,7 @@ def overview(request: Request) -> Response:
         tokens = services.tokens
     except SettingsError:
         tokens = None
-    health = read_health(services.books, services.limiter, tokens, services.clock)
+    health = read_health(services.books, services.limiter, tokens, clock=services.clock, duties=services.duties.read)
     counts = operator.books.standing_counts(cap=CAP + 1)
     minutes = operator.books.minutes(now - timedelta(minutes=59))
     last = [each for each in minutes if each.minute >= f"{now - timedelta(minutes=1):%Y-%m-%dT%H:%M}"]

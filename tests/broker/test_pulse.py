@@ -8,20 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import pytest
 
-from dispatcher.broker.pulse import Pulse
+from dispatcher.broker.pulse import STUCK_EXIT_CODE, Pulse
 from tests.servers import free_port, running_valkey
 
 STUCK = """
 import sys, time
 import dispatcher.broker.pulse as pulse, dispatcher.broker.worker as worker
 pulse.Pulse.__init__.__defaults__ = (2.0, time.monotonic)
+pulse.end_when_stuck.__kwdefaults__["after_s"] = 2.0
 worker._PULSE_SECONDS = 0.5
 {hang}
 from dispatcher.cli import main
@@ -65,9 +66,11 @@ def test_it_is_stuck_once_a_sign_of_life_is_overdue() -> None:
     ],
 )
 def test_a_stuck_process_says_so(tmp_path: Path, valkey: str, command: str, hang: str, said: str) -> None:
-    with _serving(tmp_path, command, STUCK.format(hang=hang), valkey) as url:
+    with _serving(tmp_path, command, STUCK.format(hang=hang), valkey) as (url, process):
         _wait_until(lambda: _asked(url) == (200, "ok"))
         _wait_until(lambda: _asked(url) == (503, said))
+        if command == "clock":  # and ends, if nobody restarts it; a worker's processes go on without its main loop
+            assert process.wait(timeout=10) == STUCK_EXIT_CODE
 
 
 @pytest.mark.exhaustive  # tests/deploy/test_services.py takes Redis away too
@@ -76,7 +79,7 @@ def test_a_process_that_waits_for_redis_is_well(tmp_path: Path, command: str) ->
     with ExitStack() as stack:
         server = stack.enter_context(ExitStack())
         redis = server.enter_context(running_valkey())
-        url = stack.enter_context(_serving(tmp_path, command, STUCK.format(hang=""), redis))
+        url, _ = stack.enter_context(_serving(tmp_path, command, STUCK.format(hang=""), redis))
         _wait_until(lambda: _asked(url) == (200, "ok"))
         assert {_asked(url) for _ in _for_seconds(3)} == {(200, "ok")}, "it beats"
         server.close()
@@ -84,8 +87,8 @@ def test_a_process_that_waits_for_redis_is_well(tmp_path: Path, command: str) ->
 
 
 @contextmanager
-def _serving(folder: Path, command: str, program: str, redis: str) -> Iterator[str]:
-    """Run a worker or clock with a program's changes, and yield the URL of its `/healthz`."""
+def _serving(folder: Path, command: str, program: str, redis: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run a worker or clock with a program's changes, and yield the URL of its `/healthz`, and its process."""
     port = free_port()
     environment = {
         **os.environ,
@@ -105,9 +108,10 @@ def _serving(folder: Path, command: str, program: str, redis: str) -> Iterator[s
             [sys.executable, "-c", program, command], env=environment, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        yield f"http://127.0.0.1:{port}/healthz"
+        yield f"http://127.0.0.1:{port}/healthz", process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
 
 

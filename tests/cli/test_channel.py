@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from dispatcher.domain.message import Channel
 from dispatcher.ports import ChannelReport
+from tests.stepped import host_ahead_by
 
 from .conftest import Shell
 
@@ -24,6 +27,19 @@ def test_a_pause_holds_until_it_is_resumed(shell: Shell) -> None:
     assert shell("channel", "resume", "sms").out == "sms was not paused; its limits are as configured.\n"
     shell.pump()
     assert shell.state(one) == "accepted"
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=1), -timedelta(hours=1)], ids=str)
+def test_the_end_of_a_pause_is_the_ledgers_time_whatever_the_operators_host_has(
+    shell: Shell, fresh_postgres: str, step: timedelta
+) -> None:
+    shell.set(LEDGER_URL=fresh_postgres)
+    before = datetime.now(UTC)
+    with host_ahead_by(step):
+        shell("channel", "pause", "gift", "--reason", "sold out", "--until", "+10m")
+    channels = {each["channel"]: each for each in shell("status", "--json").json["channels"]}
+    until = datetime.fromisoformat(channels["gift"]["pause"]["until"])
+    assert abs(until - before - timedelta(minutes=10)) < timedelta(seconds=10)
 
 
 def test_both_are_audited(offline: Shell) -> None:

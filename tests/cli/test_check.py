@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from sqlalchemy import make_url
 
 from dispatcher.sandbox import SandboxControl
+from tests.ledgers import Postgres
 from tests.oauth.endpoint import TokenEndpoint, granting
 
 from .conftest import Shell
@@ -66,6 +68,28 @@ def test_postgresql_may_have_many_hosts(shell: Shell, fresh_postgres: str) -> No
     found = steps(shell, 0)
     assert found["ledger"]["found"].startswith("PostgreSQL 1")
     assert (found["journal"]["mark"], found["clock"]["mark"]) == ("ok", "ok")
+
+
+def test_a_database_that_may_forget_what_it_confirmed(shell: Shell, fresh_postgres: str) -> None:
+    """The tests' PostgreSQL does not wait for its disk."""
+    assert steps(shell, 0)["durability"]["mark"] == "ok", "SQLite's sessions are ours to set up"
+    shell.set(ledger_url=fresh_postgres)
+    found = steps(shell, 0)["durability"]
+    assert found["mark"] == "warning"
+    assert "fsync is off" in found["found"]
+    assert "full_page_writes is off" in found["found"]
+
+
+def test_a_ledger_that_can_only_be_read(shell: Shell, fresh_postgres: str, postgres: Postgres) -> None:
+    shell.set(ledger_url=fresh_postgres)
+    name = make_url(fresh_postgres).database
+    postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    found = steps(shell, 1)["ledger"]
+    postgres.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert (found["mark"], found["found"]) == (
+        "fault",
+        "the ledger cannot be written to: its PostgreSQL server is read-only",
+    )
 
 
 def test_a_ledger_that_cannot_be_reached(shell: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dispatcher.domain.duty import Duty, FailingDuty
 from dispatcher.sandbox import SandboxControl
 
 from .conftest import Shell
@@ -49,6 +50,20 @@ def test_json_has_every_count(shell: Shell) -> None:
     assert document["token"]["expires_in_s"] > 3000
     assert (document["redis_problem"], document["api_problem"]) == (None, None)
     assert document["channels"][1]["limits"]["configured_rate"] == 10
+
+
+def test_a_duty_of_the_clock_that_keeps_failing_needs_a_person(shell: Shell) -> None:
+    services = shell.services()
+    since = services.clock.now()
+    services.duties.failing(FailingDuty(duty=Duty.LEASES, failures=7, since=since, reason="integer out of range"))
+    services.close()
+    assert "the clock's duty 'leases' keeps failing: 7 times since" in shell("status").out
+    (found,) = shell("status", "--json").json["needs_a_person"]["clock"]
+    assert (found["duty"], found["failures"], found["reason"]) == ("leases", 7, "integer out of range")
+    checked = shell("check", "--json")
+    (step,) = (each for each in checked.json["steps"] if each["name"] == "clock duties")
+    assert (checked.code, step["mark"]) == (1, "fault")
+    assert "leases (7 times): integer out of range" in step["found"]
 
 
 def test_it_is_calm_when_all_is_well(shell: Shell) -> None:

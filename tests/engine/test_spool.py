@@ -12,11 +12,13 @@ import pytest
 from dispatcher.domain.attempt import Settlement
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.domain.identity import MessageId
+from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
 from dispatcher.engine import Spool
 from dispatcher.ledger import SqlLedger
 from dispatcher.testing import ACCEPTED, FakeClock
 from tests.engine.conftest import House
+from tests.ledgers import Postgres
 from tests.making import gift, settled, sms, wish
 
 
@@ -61,6 +63,24 @@ def test_answers_stay_on_disk_until_the_ledger_has_taken_them(house: House) -> N
     flaky.away = False
     house.pump(ledger=flaky)  # type: ignore[arg-type]
     assert house.states(message) == [State.ACCEPTED]
+
+
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+def test_a_read_only_database_loses_no_answer_and_sets_none_aside(house: House, postgres: Postgres) -> None:
+    message = gift(house.clock.now())
+    house.enqueue(message)
+    held = house.ledger.claim(wish(house.clock.now(), Channel.GIFT)).messages[0]
+    house.spool.append([settled(held, ACCEPTED, house.clock.now())])
+    engine = house.ledger.engine
+    postgres.execute(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = on")
+    engine.dispose()
+    for _ in range(2):
+        house.pump()
+        assert house.spool.waiting
+    postgres.execute(f"ALTER DATABASE {engine.url.database} RESET default_transaction_read_only")
+    house.pump()
+    assert house.states(message) == [State.ACCEPTED]
+    assert [path.name for path in house.folder.iterdir()] == []
 
 
 def test_while_the_ledger_is_away_nothing_more_is_claimed(house: House) -> None:

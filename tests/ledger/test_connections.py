@@ -10,7 +10,8 @@ from sqlalchemy import Engine, text
 
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.ledger import Books, make_engine
-from dispatcher.ledger.engine import TRUSTED_S, transaction
+from dispatcher.ledger.engine import transaction
+from dispatcher.ledger.postgresql import TRUSTED_S
 from dispatcher.testing import FakeClock
 from tests.making import sms
 

@@ -6,6 +6,8 @@ import random
 import subprocess
 import sys
 import threading
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,8 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
-from dispatcher.domain.errors import LedgerOutdated
-from dispatcher.ledger import HEAD, Books, current, make_engine, migrate, require_head
+from dispatcher.domain.errors import LedgerOutdated, LedgerUnavailable
+from dispatcher.ledger import HEAD, Books, MigrationWait, current, make_engine, migrate, require_head
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.schema import _config
 from dispatcher.testing import FakeClock
@@ -98,4 +100,39 @@ def test_two_migrations_at_once_are_as_good_as_one(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+    assert current(engine) == HEAD
+
+
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+def test_a_migration_behind_an_open_transaction_holds_no_enqueue_up(engine: Engine, clock: FakeClock) -> None:
+    """An enqueue waits behind whoever waits for the whole table: for a second, not for as long as that takes."""
+    books, waits, slowest = Books(engine=engine), list[MigrationWait](), 0.0
+    with engine.connect() as application:
+        application.execute(text("SELECT count(*) FROM dispatcher_messages"))
+        own = application.execute(text("SELECT pg_backend_pid()")).scalar()
+        migration = threading.Thread(target=lambda: migrate(engine, target="0007", on_wait=waits.append))
+        migration.start()
+        ends = time.monotonic() + 3
+        while time.monotonic() < ends:
+            began = time.monotonic()
+            books.enqueue([sms(clock.now())], source="test")
+            slowest = max(slowest, time.monotonic() - began)
+            time.sleep(0.01)
+        assert migration.is_alive()
+    migration.join(timeout=20)
+    assert not migration.is_alive()
+    assert current(engine) == "0007"
+    assert slowest < 2.5
+    assert waits
+    assert waits[0].holder is not None
+    assert waits[0].holder.startswith(f"process {own} of PostgreSQL (dispatcher)")
+
+
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+def test_a_migration_that_never_gets_its_tables_gives_up_and_says_who_has_them(engine: Engine) -> None:
+    with engine.connect() as application:
+        application.execute(text("SELECT count(*) FROM dispatcher_messages"))
+        own = application.execute(text("SELECT pg_backend_pid()")).scalar()
+        with pytest.raises(LedgerUnavailable, match=rf"at each of 2 tries; nothing was changed; process {own} of"):
+            migrate(engine, target="0007", patience=timedelta(seconds=2.5))
     assert current(engine) == HEAD

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -23,6 +24,8 @@ from dispatcher.domain.state import State
 from dispatcher.ledger import Attempt, Books, Filter, Message, make_engine
 from dispatcher.sandbox import SandboxControl, SandboxSettings, running_sandbox
 from tests.servers import running_redis, running_valkey
+
+_ROOT = Path(__file__).parents[2]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,11 +41,20 @@ class System:
 
     def start(self, *command: str, **settings: str) -> subprocess.Popen[bytes]:
         """Start `dispatcher …` with more settings, in a process group of its own."""
+        return self._launch(("dispatcher",), command, settings)
+
+    def on_stepped_host(self, *command: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start `dispatcher …` on a host whose wall clock ``set_host`` sets."""
+        return self._launch(("tests.stepped", str(self.folder / "ahead"), "dispatcher"), command, settings)
+
+    def _launch(
+        self, program: tuple[str, ...], command: tuple[str, ...], settings: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
         given = {f"DISPATCHER_{name}": value for name, value in settings.items()}
         log = (self.folder / f"{command[0]}-{len(self.processes)}.log").open("wb")
         process = subprocess.Popen(
-            [sys.executable, "-m", "dispatcher", *command],
-            env={**os.environ, **self.environment, **given},
+            [sys.executable, "-m", *program, *command],
+            env={**os.environ, "PYTHONPATH": str(_ROOT), **self.environment, **given},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -56,6 +68,10 @@ class System:
 
     def clock(self) -> subprocess.Popen[bytes]:
         return self.start("clock")
+
+    def set_host(self, ahead: timedelta) -> None:
+        """Set the wall clock of the processes that were started ``on_stepped_host``."""
+        (self.folder / "ahead").write_text(str(ahead.total_seconds()))
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """Kill a process and its children, with no chance to clean up."""

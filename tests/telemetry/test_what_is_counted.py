@@ -134,8 +134,10 @@ def test_answers_that_go_to_the_spool_and_a_ledger_that_stays_away(house: House,
 def test_a_claim_that_fails_holds_the_line(house: House, read: Read) -> None:
     house.pump(ledger=Altered(house.ledger, claim=away))  # type: ignore[arg-type]
     numbers = read()
-    assert numbers.of("dispatcher_worker_ledger_failures_total", call="claim") == 2, "one for each channel"
-    assert numbers.of("dispatcher_worker_holds_total", channel="sms", reason="ledger") == 1
+    assert numbers.of("dispatcher_worker_ledger_failures_total", call="claim") == 1, (
+        "a ledger that is away is not asked again"
+    )
+    assert numbers.of("dispatcher_worker_holds_total", channel="gift", reason="ledger") == 1
 
 
 def test_a_rate_that_holds_the_line_for_the_whole_slice(house: House, read: Read) -> None:
@@ -195,11 +197,21 @@ def test_beats_and_what_they_find(house: House, read: Read) -> None:
 
 def test_beats_that_fail(house: House, read: Read) -> None:
     tick = house.tick()
-    tick.ledger = Altered(house.ledger, expire=away)  # type: ignore[assignment]
+    tick.ledger = Altered(house.ledger, due=away)  # type: ignore[assignment]
     tick.run()
     numbers = read()
     assert numbers.of("dispatcher_clock_failed_ticks_total") == 1
     assert numbers.of("dispatcher_clock_tick_seconds_count") == 2
+
+
+def test_duties_that_fail(house: House, read: Read) -> None:
+    tick = house.tick()
+    tick.ledger = Altered(house.ledger, expire=away)  # type: ignore[assignment]
+    tick.run()
+    numbers = read()
+    assert numbers.of("dispatcher_clock_failed_ticks_total") == 0
+    assert numbers.of("dispatcher_clock_duty_failures_total", duty="expire") == 1
+    assert numbers.of("dispatcher_clock_duty_failures_total", duty="leases") == 0
 
 
 def test_calls_that_an_earlier_pump_left_behind_do_not_break_the_next(house: House, read: Read) -> None:

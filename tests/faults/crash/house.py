@@ -15,8 +15,7 @@ from redis import Redis
 from dispatcher import Dispatcher, Receipt
 from dispatcher.domain.message import DEFAULT_LIFE, Channel
 from dispatcher.domain.state import State
-from dispatcher.ledger import Attempt, Books, By, Filter, Message, Resolution
-from dispatcher.ports import Clock
+from dispatcher.ledger import Attempt, Books, By, Filter, LedgerClock, Message, Resolution
 from dispatcher.sandbox import SandboxControl
 from dispatcher.settings import Settings
 from dispatcher.wiring import Services
@@ -40,12 +39,15 @@ _ROUNDS = 8
 class Later:
     """The ledger's clock, so much later: waits of minutes pass at once."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: LedgerClock) -> None:
         self._clock = clock
         self.by = timedelta(0)
 
     def now(self) -> datetime:
         return self._clock.now() + self.by
+
+    def keep_in_step(self) -> None:
+        self._clock.keep_in_step()
 
     def monotonic(self) -> float:
         return self._clock.monotonic()

@@ -19,7 +19,7 @@ class Beats(World):
         lost = self.model.lost(tick.clock.now())
         assert {each.message_id for each in self._watch(tick, tick._sweep)} == lost
 
-    def _watch(self, tick: Tick, what: Callable[[], None]) -> list[Settlement]:
+    def _watch(self, tick: Tick, what: Callable[[], object]) -> list[Settlement]:
         watched = tick.ledger
         assert isinstance(watched, Watched)
         watched.batches = []
