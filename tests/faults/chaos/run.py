@@ -162,7 +162,7 @@ def _come_to_rest(world: World, say: Callable[[str], object]) -> str | None:
         if time.monotonic() > ends:
             return f"not at rest after {_AT_REST_S:.0f} s: {left}; commands that still run: {running}"
         world.supervise()
-        if time.monotonic() - neighbours > 3:
+        if left and not running and time.monotonic() - neighbours > 3:  # else a slow machine never comes to rest
             neighbours = time.monotonic()
             people.send_neighbours(world)
         if time.monotonic() - asked > 10:
