@@ -54,7 +54,14 @@ bench: $(VENV)/.bench ## Messages a second beside peers and bare loops, in about
 bench-quick: $(VENV)/.bench ## The same with few rows and one round, in under two minutes
 	@$(BIN)/python benchmarks/throughput.py --quick --messages 16000
 
-check: $(STAMP) ## Format, lint, types, import contracts, tests: what CI runs
+# The part of `make test-all` that the quarter of an hour of CI has room for: every install that an image or the README
+# promises, and the ways of a message on each database and transport.
+EXHAUSTIVE := tests/install/test_locks.py tests/install/test_readme.py tests/install/test_plain.py \
+	tests/system/test_way.py tests/system/test_broker_intake.py tests/faults/test_two_of_everything.py
+ci: check ## What CI runs: `make check`, and the exhaustive tests that fit
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m exhaustive $(EXHAUSTIVE)
+
+check: $(STAMP) ## Format, lint, types, import contracts, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -117,4 +124,4 @@ audit: $(TOOLS)/.installed ## Look the pinned releases up among known vulnerabil
 clean: ## Remove what was made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
 
-.PHONY: help install demo browser test test-all bench bench-quick check format chaos fuzz mutate lock audit clean
+.PHONY: help ci install demo browser test test-all bench bench-quick check format chaos fuzz mutate lock audit clean
