@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -301,6 +301,14 @@ class Ledger(Protocol):
         :raises SettlementRefused: the values of one of them are refused, and will be every time; nothing was written.
         :return: the messages whose state was set; for the others a newer holder exists and only the attempt is kept.
         """
+        ...
+
+    def identity(self) -> UUID:
+        """Return the ledger's own id, which never changes."""
+        ...
+
+    def unknown(self, messages: Collection[MessageId]) -> frozenset[MessageId]:
+        """Return those of the messages that the ledger does not have."""
         ...
 
     def renew(self, messages: Iterable[Claimed], *, now: datetime, until: datetime) -> None:

@@ -17,7 +17,7 @@ from dispatcher.logs import get_logger
 from dispatcher.preflight import Role, check_installation
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
-from dispatcher.wiring import Services, redis_server, require_api, secure_home, spool_folder
+from dispatcher.wiring import Services, redis_server, require_api, require_spool, secure_home, spool_folder
 
 if TYPE_CHECKING:
     from dispatcher.broker import Companion, Stop
@@ -41,6 +41,7 @@ def serve_worker(settings: Settings) -> int:
     require_api(settings)
     check_installation(settings, Role.WORKER)
     intake = _intake(settings)
+    require_spool(settings)
     _check_ledger(settings)
     if intake is None:
         return _run_worker(settings, on_stop=None)
@@ -68,6 +69,7 @@ def _run_worker(settings: Settings, *, on_stop: Callable[[], object] | None) -> 
         on_ready=lambda: _ready(settings, "worker"),
         on_stop=on_stop or (lambda: None),
         in_child=process.start,
+        at_child_end=process.close,
     )
 
 
@@ -135,6 +137,11 @@ class _Process:
         # again, which would cost as much as a quarter of the work.
         gc.collect()
         gc.freeze()
+
+    def close(self) -> None:
+        """Give up the services, with nothing left in this process's memory alone."""
+        if self._services is not None:
+            self._services.close()
 
     @property
     def services(self) -> Services:

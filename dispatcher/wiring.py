@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dispatcher.broker.connecting import RedisServer
     from dispatcher.campaigns import Campaigns
     from dispatcher.domain.policy import Policy
-    from dispatcher.engine import Pump, Tick
+    from dispatcher.engine import HeldAnswers, Pump, Spool, Tick
     from dispatcher.gateway import Endpoint
     from dispatcher.ledger import (
         Books,
@@ -293,9 +293,23 @@ class Services:
             max_parts=self.settings.sms_max_parts,
         )
 
+    @cached_property
+    def spool(self) -> Spool:
+        """Answers on this host's disk that the ledger does not have."""
+        from dispatcher.engine import Spool
+
+        return Spool(spool_folder(self.settings), self.worker, self.ledger.identity)
+
+    @cached_property
+    def held(self) -> HeldAnswers:
+        """Answers that neither the ledger nor the disk could take yet."""
+        from dispatcher.engine import HeldAnswers
+
+        return HeldAnswers(spool=self.spool, ledger=self.ledger)
+
     def pump(self, stopping: Callable[[], bool] = lambda: False) -> Pump:
         """Build a pump for one slice."""
-        from dispatcher.engine import Pump, PumpShape, Settling, Spool
+        from dispatcher.engine import Pump, PumpShape, Settling
 
         settings = self.settings
         settling = Settling(
@@ -303,7 +317,8 @@ class Services:
             limiter=self.limiter,
             tokens=self.tokens,
             clock=self.clock,
-            spool=Spool(spool_folder(settings), self.worker),
+            spool=self.spool,
+            held=self.held,
             policies=self.policies,
             worker=self.worker,
             configuration_pause=timedelta(seconds=settings.configuration_pause),
@@ -347,7 +362,9 @@ class Services:
         )
 
     def close(self) -> None:
-        """Give up what was opened."""
+        """Give up what was opened, once what this process still holds is safe or its last while is over."""
+        if "held" in self.__dict__:
+            self.held.close()
         for name in ("transport", "redis"):
             if name in self.__dict__:
                 self.__dict__[name].close()
@@ -394,8 +411,25 @@ def secure_home(settings: Settings) -> None:
 
 
 def spool_folder(settings: Settings) -> Path:
-    """Return where this host's spool is."""
+    """Return where this host's spools are."""
     return settings.home / "spool"
+
+
+def require_spool(settings: Settings) -> None:
+    """Check that answers could be kept on disk while the ledger is away.
+
+    :raises SettingsError: the folder cannot be made or written to.
+    """
+    from dispatcher.spool_files import check_writable
+
+    folder = spool_folder(settings)
+    try:
+        check_writable(folder)
+    except OSError as error:
+        raise SettingsError(
+            f"DISPATCHER_HOME: {folder} cannot be written to ({error.strerror or error}); a worker keeps answers there "
+            "while the ledger is away"
+        ) from None
 
 
 def require_api(settings: Settings) -> None:

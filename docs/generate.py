@@ -92,6 +92,11 @@ SPECIAL_EXITS = {
     "operations pause": {Exit.NOTHING_MATCHED: "no such operation", Exit.REFUSED: "it does not run"},
     "operations resume": {Exit.NOTHING_MATCHED: "no such operation", Exit.REFUSED: "it is not paused"},
     "operations abort": {Exit.NOTHING_MATCHED: "no such operation", Exit.REFUSED: "it is over"},
+    "spool list": {Exit.NOTHING_MATCHED: "nothing is in quarantine"},
+    "spool retry": {
+        Exit.NOTHING_MATCHED: "nothing is in quarantine",
+        Exit.REFUSED: "the ledger did not take all of it",
+    },
     "audit": {Exit.NOTHING_MATCHED: "nobody did anything, or nothing to this subject"},
     "dead show": {Exit.NOTHING_MATCHED: "no such message"},
     "dead edit": {

@@ -1,16 +1,18 @@
 """A process whose wall clock is wrong, and is set while it runs: `python -m tests.stepped FILE dispatcher …`.
 
-FILE holds by how many seconds the clock is ahead; writing another number into it sets the clock. The monotonic clock
-goes on as it does on a real host.
+FILE holds by how many seconds the clock is ahead; writing another number into it sets the clock, of forked children
+too. The monotonic clock goes on as it does on a real host.
 """
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -27,23 +29,35 @@ def host_ahead_by(by: timedelta) -> Iterator[None]:
         yield
 
 
-def _follow(file: Path) -> None:
-    ahead, shim = 0.0, None
-    while True:
-        wanted = float(file.read_text() or ahead)
-        if wanted != ahead or shim is None:
-            if shim is not None:
-                shim.stop()
-            shim = time_machine.travel(datetime.now(UTC) + timedelta(seconds=wanted), tick=True)
-            shim.start()
-            ahead = wanted
-        time.sleep(_LOOK_EVERY_S)
+@dataclass(slots=True)
+class _Host:
+    """The host's wall clock, as a file says."""
+
+    file: Path
+    ahead: float = 0.0
+    shim: time_machine.travel | None = None
+
+    def follow(self) -> None:
+        """Follow the file in a thread."""
+        Thread(target=self._follow, daemon=True).start()
+
+    def _follow(self) -> None:
+        while True:
+            wanted = float(self.file.read_text() or self.ahead)
+            if wanted != self.ahead or self.shim is None:
+                if self.shim is not None:
+                    self.shim.stop()
+                self.shim = time_machine.travel(datetime.now(UTC) + timedelta(seconds=wanted), tick=True)
+                self.shim.start()
+                self.ahead = wanted
+            time.sleep(_LOOK_EVERY_S)
 
 
 def main(file: str, module: str) -> None:
     """Run a module on the stepped clock."""
-    right = datetime.now(UTC)
-    Thread(target=_follow, args=(Path(file),), daemon=True).start()
+    right, host = datetime.now(UTC), _Host(Path(file))
+    host.follow()
+    os.register_at_fork(after_in_child=host.follow)
     while abs((datetime.now(UTC) - right).total_seconds() - float(Path(file).read_text())) > 1:
         time.sleep(_LOOK_EVERY_S / 5)
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -41,6 +41,7 @@ def run_worker(
     on_ready: Callable[[], object],
     on_stop: Callable[[], object],
     in_child: Callable[[int], object],
+    at_child_end: Callable[[], object],
 ) -> int:
     """Run a worker until it is told to stop, and return its exit code.
 
@@ -49,6 +50,7 @@ def run_worker(
     :param on_stop: called in the main process when it is told to stop.
     :param in_child: called in each child after it forked, before its first task, with its place in the pool: 0 to
         ``processes`` - 1; who comes after a child that ended has the same.
+    :param at_child_end: called in each child that ends by itself, after its last task.
     """
 
     def ready(**_: Any) -> None:
@@ -61,9 +63,13 @@ def run_worker(
     def forked(**_: Any) -> None:
         in_child(current_process().index)
 
+    def ending(**_: Any) -> None:
+        at_child_end()
+
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(shutting_down, weak=False)
     signals.worker_process_init.connect(forked, weak=False)
+    signals.worker_process_shutdown.connect(ending, weak=False)
     _watch(app, pulse)
     return _run(app, concurrency=processes, queues=[DISPATCH])
 

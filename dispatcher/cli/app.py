@@ -36,7 +36,7 @@ _PANELS = {
     _BEGIN: ("demo", "up", "check"),
     _SEND: ("sms", "gift", "campaign", "suppress"),
     _LOOK: ("status", "messages"),
-    _MEND: ("dead", "in-doubt", "operations", "channel", "audit"),
+    _MEND: ("dead", "in-doubt", "operations", "channel", "spool", "audit"),
     _RUN: ("worker", "clock", "web", "migrate", "prune", "token", "sandbox"),
 }
 """The commands in the order in which a newcomer meets them; each has a module of its name."""

@@ -15,11 +15,11 @@ from dispatcher.cli.when import in_words
 from dispatcher.domain.errors import BrokerUnavailable, LedgerUnavailable, ScopeMissing, SettingsError, TokenUnavailable
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
-from dispatcher.engine import Spool
 from dispatcher.ledger import HEAD, PROBE, current, durability_risks, require_writable, wal_is_safe
 from dispatcher.ports import Token
 from dispatcher.settings import GATEWAY_LIMIT, GIFT_READ_TIMEOUT, load_settings
-from dispatcher.wiring import Services, is_local, require_api
+from dispatcher.spool_files import count
+from dispatcher.wiring import Services, is_local, require_api, require_spool, spool_folder
 
 _PROBE = "dispatcher:check"
 """A key that is written to see whether that can be done; it lives for a second."""
@@ -291,17 +291,20 @@ def _probe(walk: Walk) -> str:
 
 
 def _spool(walk: Walk) -> str:
-    folder = walk.services.settings.home / "spool"
-    if any(folder.glob("*.refused")):
+    require_spool(walk.services.settings)
+    folder = spool_folder(walk.services.settings)
+    found = count(folder)
+    if found.quarantined:
         raise warning(
-            f"the ledger refused answers for good; they are kept in {folder}/*.refused",
-            "compare them with the provider's records, then remove the files",
+            f"{found.quarantined} in quarantine in {folder}: the ledger did not take them",
+            "see `dispatcher spool list`; once the cause is gone, `dispatcher spool retry` settles them",
         )
-    if Spool(folder, walk.services.worker).waiting:
+    if found.waiting:
         raise warning(
-            f"answers wait in {folder} to be settled", "start a worker on this host; it settles them before it claims"
+            f"{found.waiting} answers wait in {folder} to be settled",
+            "start a worker on this host; it settles them before it claims",
         )
-    return "empty"
+    return "empty, and can be written to"
 
 
 LINKS = (

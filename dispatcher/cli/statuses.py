@@ -21,7 +21,8 @@ from dispatcher.domain.state import State
 from dispatcher.domain.suspicion import WITNESSES
 from dispatcher.ledger import Pause
 from dispatcher.ports import LimitState, TokenState
-from dispatcher.wiring import Services
+from dispatcher.spool_files import SpoolCounts, count
+from dispatcher.wiring import Services, spool_folder
 
 _COLUMNS = (
     ("queued", State.QUEUED),
@@ -42,6 +43,8 @@ class View:
 
     status: Status
     api_problem: str | None
+    spool: SpoolCounts
+    """Of this host."""
 
 
 def read(services: Services) -> View:
@@ -61,6 +64,7 @@ def read(services: Services) -> View:
             duties=services.duties.read,
         ),
         api_problem=problem,
+        spool=count(spool_folder(services.settings)),
     )
 
 
@@ -79,6 +83,7 @@ def document(view: View) -> dict[str, Any]:
                 {"duty": each.duty, "failures": each.failures, "since": each.since, "reason": each.reason}
                 for each in status.failing
             ],
+            "quarantined": view.spool.quarantined,
         },
         "queues": [
             {
@@ -94,6 +99,7 @@ def document(view: View) -> dict[str, Any]:
             {"id": each.campaign, "name": each.name, "closed_until": each.until} for each in status.closed
         ],
         "token": None if status.token is None else _fields(status.token),
+        "spool": {"waiting": view.spool.waiting, "quarantined": view.spool.quarantined},
         "api_problem": view.api_problem,
         "redis_problem": status.redis_problem,
     }
@@ -142,7 +148,7 @@ def _fields(token: TokenState) -> dict[str, Any]:
 def page(view: View, *, wide: bool) -> Group:
     """Lay the status out for people; what is not wide has 80 columns."""
     status = view.status
-    urgent = list(_needs_a_person(status))
+    urgent = list(_needs_a_person(view))
     parts: list[RenderableType] = [Text(f"Status at {at(status.at)}", style="dim"), ""]
     parts += [screen.headline("Needs a person"), _indented(screen.facts(urgent))] if urgent else [_CALM]
     parts += ["", _queues(status, gap=2 if wide else 1), "", _channels(status), ""]
@@ -160,7 +166,8 @@ def _indented(part: RenderableType) -> Padding:
     return Padding(part, (0, 0, 0, 2))
 
 
-def _needs_a_person(status: Status) -> Iterator[tuple[str, Text]]:
+def _needs_a_person(view: View) -> Iterator[tuple[str, Text]]:
+    status = view.status
     if doubtful := status.total(State.IN_DOUBT):
         stake = " + ".join(f"{currency} {amount}" for currency, amount in sorted(status.money_in_doubt.items()))
         said = Text(f"{doubtful} in doubt", style="bold yellow")
@@ -169,6 +176,9 @@ def _needs_a_person(status: Status) -> Iterator[tuple[str, Text]]:
         yield "!", Text(f"{dead} dead", style="bold red").append(": dispatcher dead list", style="default")
     if expired := status.total(State.EXPIRED):
         yield "!", Text(f"{expired} expired", style="red").append(": dispatcher dead list", style="default")
+    if view.spool.quarantined:
+        said = Text(f"{view.spool.quarantined} in quarantine on this host", style="bold red")
+        yield "!", said.append(": dispatcher spool list", style="default")
     for duty in status.failing:
         said = Text(f"the clock's duty {duty.duty.value!r} keeps failing", style="bold red")
         yield (

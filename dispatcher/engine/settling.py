@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from dispatcher.domain.attempt import Sent, Settlement, settlement
-from dispatcher.domain.errors import LedgerOutdated, LedgerUnavailable, SettlementRefused
+from dispatcher.domain.errors import LedgerOutdated, LedgerUnavailable
 from dispatcher.domain.identity import AttemptId, MessageId, uuid7
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import Outcome, OutcomeKind
 from dispatcher.domain.policy import Decision, Effect, Policy, decide
 from dispatcher.domain.suspicion import Blame, blame
+from dispatcher.engine.held_answers import HeldAnswers
 from dispatcher.engine.spool import Spool
+from dispatcher.engine.spooled import settle_spooled
 from dispatcher.engine.suspects import attribute, channel_report
 from dispatcher.logs import get_logger
 from dispatcher.meter import LedgerCall, Meter, Unmeasured
@@ -43,8 +45,15 @@ class Settling:
     configuration_pause: timedelta
     roll: Callable[[], float] = random.random
     meter: Meter = Unmeasured()
+    held: HeldAnswers | None = None
+    """The process's answers that neither ledger nor disk could take; one pump alone needs none from outside."""
+    _held: HeldAnswers = field(init=False)
     ledger_is_there: bool = field(default=True, init=False)
     settled: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        """Hold answers for this pump alone, unless the process does for all of its pumps."""
+        self._held = self.held or HeldAnswers(spool=self.spool, ledger=self.ledger)
 
     def catch_up(self, *, until: float) -> None:
         """Settle what was spooled while the ledger was away, trying until a moment on the monotonic clock."""
@@ -74,14 +83,14 @@ class Settling:
             if not self.ledger_is_there:
                 raise LedgerUnavailable("it was away a moment ago")
             taken = self.ledger.settle(batch)
+            unknown = self.ledger.unknown([each.message_id for each in batch if each.message_id not in taken])
         except Exception as error:  # whatever the reason, an answer that came is never dropped
-            level = log.warning if isinstance(error, _AWAY) else log.exception
-            level("spooled", attempts=len(batch), reason=str(error))
-            self.spool.append(batch)
-            self.meter.ledger_failed(LedgerCall.SETTLE)
-            self.meter.spooled(len(batch))
             self.ledger_is_there = False
+            self.meter.ledger_failed(LedgerCall.SETTLE)
+            self._spool(batch, error)
             return frozenset()
+        if unknown:  # a restored backup lacks them: the spool's way keeps them for a person
+            self._spool([each for each in batch if each.message_id in unknown], LedgerUnavailable("it lacks messages"))
         self.settled += len(batch)
         late = len(batch) - len(taken)
         self.meter.settled(len(batch), late=late, seconds=self.clock.monotonic() - began)
@@ -173,28 +182,30 @@ class Settling:
             if refused and call.token_generation is not None:
                 self.tokens.retire(call.token_generation)
 
+    def _spool(self, batch: Sequence[Settlement], why: Exception) -> None:
+        """Keep answers on disk, or in memory while the disk takes nothing."""
+        try:
+            self.spool.append(batch)
+        except Exception as error:  # whatever the reason, as above
+            reason = f"{type(error).__name__}: {error}"
+            log.error("spool_failed", attempts=len(batch), reason=reason, ledger=str(why))
+            self._held.keep(batch)
+        else:
+            level = log.warning if isinstance(why, _AWAY) else log.exception
+            level("spooled", attempts=len(batch), reason=str(why))
+            self.meter.spooled(len(batch))
+
     def _drain(self) -> bool:
         try:
-            for batch in self.spool.batches():
-                self._settle_spooled(batch)
+            if not self._held.put_down():
+                return False
+            self.spool.drain(lambda batch: settle_spooled(self.ledger, batch))
         except Exception as error:  # whatever the reason, the answers stay in the spool
             level = log.warning if isinstance(error, _AWAY) else log.exception
             level("ledger_away", reason=str(error))
             self.meter.ledger_failed(LedgerCall.SPOOL)
             return False
         return True
-
-    def _settle_spooled(self, batch: Sequence[Settlement]) -> None:
-        """Settle a spooled batch; an answer whose values the ledger refuses must not hold up the others for ever."""
-        try:
-            self.ledger.settle(batch)
-        except SettlementRefused as error:
-            log.error("settlement_refused", attempts=len(batch), reason=str(error))
-            if len(batch) == 1:
-                self.spool.set_aside(batch[0])
-                return
-            for each in batch:
-                self._settle_spooled([each])
 
     def _log(self, batch: Sequence[Settlement], *, late: int) -> None:
         log.debug("settled", attempts=len(batch), late=late)

@@ -28,6 +28,7 @@ DRIVER = "postgresql+psycopg"
 TRUSTED_S = 0.1
 """For how long a connection that rests is taken for a good one."""
 _PING_S = 2.0
+_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
 _LIBPQ = {
     "connect_timeout": 5,
     "application_name": "dispatcher",
@@ -180,6 +181,8 @@ def _check_rested(engine: Engine) -> None:
                 _ping(engine, connection)
             except engine.dialect.dbapi.Error as gone:  # type: ignore[union-attr]
                 raise InvalidatePoolError from gone  # all that are as old go with it
+            if _is_read_only(connection):  # since it rested: its address may be another server's by now
+                raise InvalidatePoolError
 
 
 def _ping(engine: Engine, connection: Any) -> None:
@@ -207,14 +210,14 @@ def _leave_wrong_server(engine: Engine) -> None:
             context.is_disconnect = True  # SQLAlchemy documents this assignment
 
     @event.listens_for(engine, "checkin")
-    def _close_standby(connection: Any, record: ConnectionPoolEntry) -> None:
-        # A standby answers reads, with what it has: nobody would notice that the primary is elsewhere.
-        if connection is not None and _is_standby(connection):
+    def _close_read_only(connection: Any, record: ConnectionPoolEntry) -> None:
+        # Such a server answers reads, with what it has: nobody would notice that the primary is elsewhere.
+        if connection is not None and _is_read_only(connection):
             record.invalidate()
 
 
-def _is_standby(connection: Any) -> bool:
-    """Whether the server last reported that it is a standby: it does so unasked, and when that changes."""
+def _is_read_only(connection: Any) -> bool:
+    """Return whether the server is a standby or read-only, as it last reported: it does so unasked, at each change."""
     if not isinstance(connection, PostgresqlConnection) or connection.closed:
         return False
-    return connection.info.parameter_status("in_hot_standby") == "on"
+    return any(connection.info.parameter_status(name) == "on" for name in _READ_ONLY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.domain.attempt import Claimed, Settlement
-from dispatcher.domain.errors import SettlementRefused
+from dispatcher.domain.errors import LedgerUnavailable, SettlementRefused
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
@@ -22,7 +22,7 @@ from dispatcher.ledger.advance import advance
 from dispatcher.ledger.database_errors import Meaning, meaning_of
 from dispatcher.ledger.engine import make_engine, reading, transaction
 from dispatcher.ledger.lanes import anything_due, pause_running
-from dispatcher.ledger.tables import ASKED_FOR, MESSAGES, QUEUED
+from dispatcher.ledger.tables import ASKED_FOR, LEDGER, MESSAGES, QUEUED
 from dispatcher.ports import Advance, ClaimRequest, Due, Taken
 
 TOO_LATE = "its time was over before it could be sent"
@@ -34,6 +34,8 @@ class SqlLedger:
 
     engine: Engine
     claims: claim.Claims = field(repr=False)
+    _identity: list[UUID] = field(default_factory=list, init=False, repr=False)
+    """Once it was read: the ledger's own id, which never changes."""
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -44,6 +46,19 @@ class SqlLedger:
     def on(cls, engine: Engine) -> Self:
         """Use an engine that exists already."""
         return cls(engine=engine, claims=claim.Claims(engine))
+
+    def identity(self) -> UUID:
+        """Return the ledger's own id; the database is asked once.
+
+        :raises LedgerUnavailable: it was never asked and cannot be now, or its table was emptied.
+        """
+        if not self._identity:
+            with reading(self.engine) as connection:
+                found = connection.execute(select(LEDGER.c.id)).scalar()
+            if found is None:
+                raise LedgerUnavailable("the ledger has lost its id: the table dispatcher_ledger is empty")
+            self._identity.append(found)
+        return self._identity[0]
 
     def claim(self, request: ClaimRequest) -> Taken:
         """Take messages that are due; the leases have committed when this returns."""
@@ -65,6 +80,14 @@ class SqlLedger:
             raise
         except (ArithmeticError, TypeError, ValueError) as error:  # a value that no parameter can carry
             raise SettlementRefused(f"an answer cannot be written: {error}") from error
+
+    def unknown(self, messages: Collection[MessageId]) -> frozenset[MessageId]:
+        """Return those that the ledger does not have: of another ledger, removed, or younger than a restored backup."""
+        if not messages:
+            return frozenset()
+        with reading(self.engine) as connection:
+            found = connection.execute(select(MESSAGES.c.id).where(MESSAGES.c.id.in_(messages))).scalars()
+            return frozenset(messages) - frozenset(MessageId(each) for each in found)
 
     def renew(self, messages: Iterable[Claimed], *, now: datetime, until: datetime) -> None:
         """Prolong the leases of messages that are still in flight."""

@@ -468,3 +468,12 @@ SIGN_OUTS = Table(
     Column("forget_at", UtcDateTime, nullable=False),
 )
 """A session of the pages that was signed out before it ended by itself."""
+
+
+LEDGER = Table(
+    "dispatcher_ledger",
+    METADATA,
+    Column("id", Identifier, primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+"""The ledger's own id, in one row: whatever is kept outside the ledger names the ledger that it belongs to."""

@@ -15,6 +15,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from dispatcher.spool_files import count
 from dispatcher.telemetry.board import Board
 from dispatcher.telemetry.catalogue import Kind, Told
 from dispatcher.telemetry.counting import LAYOUT
@@ -76,8 +77,13 @@ class SpoolCollector(Collector):
             labels=["kind"],
         )
         for kind, pattern in (("waiting", "*.jsonl"), ("refused", "*.refused")):
-            spool.add_metric([kind], sum(_size(path) for path in self.folder.glob(pattern)))
+            spool.add_metric([kind], sum(_size(path) for path in self.folder.rglob(pattern)))
         yield spool
+        yield GaugeMetricFamily(
+            "dispatcher_worker_quarantined_answers",
+            "Answers and damaged lines on this host's disk that the ledger did not take and a person must look at.",
+            count(self.folder).quarantined,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher import private_files
-from dispatcher.engine import Spool
+from dispatcher.engine import Quarantined, Spool
 from dispatcher.ledger import make_engine
 from dispatcher.ledger.engine import transaction, wal_is_safe
 from dispatcher.settings import load_settings
@@ -51,17 +51,18 @@ def test_a_new_home_with_its_ledger_and_spool_is_for_its_owner_alone(sqlite_temp
         connection.exec_driver_sql("UPDATE dispatcher_messages SET source = 'x'")
         during = modes(home)
     services.ledger.claim(wish(now))
-    spool = Spool(spool_folder(settings), "host:1")
+    spool = Spool(spool_folder(settings), "host:1", services.ledger.identity)
     spool.append([])
-    spool._keep(b"refused")
+    spool.quarantine([Quarantined(reason="torn", line="{")])
+    own = f"spool/{services.ledger.identity()}"
     services.close()
     assert mode(home) == mode(home.parent) == 0o700
     assert set(during.values()) == {0o600}
     assert len(during) >= 2, "SQLite's own file beside the ledger"
     after = modes(home)
-    assert after.pop("spool") == 0o700
+    assert (after.pop("spool"), after.pop(own)) == (0o700, 0o700)
     assert set(after.values()) == {0o600}
-    assert {"spool/host-1.jsonl", "spool/host-1.refused"} <= set(after)
+    assert {f"{own}/host-1.jsonl", f"{own}/host-1.refused"} <= set(after)
 
 
 def make_loose(home: Path) -> list[str]:

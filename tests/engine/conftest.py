@@ -11,7 +11,7 @@ import pytest
 
 from dispatcher.domain.message import Channel, NewMessage
 from dispatcher.domain.state import State
-from dispatcher.engine import Canary, Pump, PumpShape, Settling, Spool, Tick
+from dispatcher.engine import Canary, HeldAnswers, Pump, PumpShape, Settling, Spool, Tick
 from dispatcher.ledger import Books, SqlLedger
 from dispatcher.meter import Meter, Unmeasured
 from dispatcher.testing import FakeClock, FixedToken, OpenLimiter, ScriptedTransport, SilentBell
@@ -32,10 +32,12 @@ class House:
     bell: SilentBell = field(default_factory=SilentBell)
     meter: Meter = field(default_factory=Unmeasured)
     capacity: int = 50
+    held: HeldAnswers | None = None
+    """What the process holds between its pumps."""
 
     @property
     def spool(self) -> Spool:
-        return Spool(self.folder, "worker-1")
+        return Spool(self.folder, "worker-1", self.ledger.identity)
 
     def enqueue(self, *messages: NewMessage) -> None:
         self.books.enqueue(messages, source="test")
@@ -43,6 +45,7 @@ class House:
     def pump(self, *, stopping: Callable[[], bool] = lambda: False, ledger: SqlLedger | None = None) -> int:
         """Run one pump for a slice."""
         used = ledger or self.ledger
+        self.held = self.held or HeldAnswers(spool=self.spool, ledger=used)
         settling = Settling(
             ledger=used,
             limiter=self.limiter,
@@ -54,6 +57,7 @@ class House:
             configuration_pause=timedelta(minutes=5),
             roll=lambda: 0.5,
             meter=self.meter,
+            held=self.held,
         )
         return Pump(
             ledger=used,

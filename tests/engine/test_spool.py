@@ -9,12 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from dispatcher.domain.attempt import Settlement
+from dispatcher.domain.attempt import Claimed, Settlement
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.domain.identity import MessageId
 from dispatcher.domain.message import Channel
 from dispatcher.domain.state import State
-from dispatcher.engine import Spool
+from dispatcher.engine import Quarantined, Spool
 from dispatcher.ledger import SqlLedger
 from dispatcher.testing import ACCEPTED, FakeClock
 from tests.engine.conftest import House
@@ -80,7 +80,7 @@ def test_a_read_only_database_loses_no_answer_and_sets_none_aside(house: House, 
     postgres.execute(f"ALTER DATABASE {engine.url.database} RESET default_transaction_read_only")
     house.pump()
     assert house.states(message) == [State.ACCEPTED]
-    assert [path.name for path in house.folder.iterdir()] == []
+    assert list(house.folder.rglob("*.*")) == []
 
 
 def test_while_the_ledger_is_away_nothing_more_is_claimed(house: House) -> None:
@@ -119,7 +119,7 @@ def test_what_a_dead_process_left_is_taken_over(house: House) -> None:
     message = sms(house.clock.now())
     house.enqueue(message)
     held = house.ledger.claim(wish(house.clock.now())).messages[0]
-    Spool(house.folder, "somebody-else").append([settled(held, ACCEPTED, house.clock.now())])
+    Spool(house.folder, "somebody-else", house.ledger.identity).append([settled(held, ACCEPTED, house.clock.now())])
     house.pump()
     assert house.states(message) == [State.ACCEPTED]
 
@@ -129,7 +129,7 @@ def test_a_line_cut_off_by_a_crash_costs_only_itself(house: House, caplog: pytes
     house.enqueue(message)
     held = house.ledger.claim(wish(house.clock.now())).messages[0]
     house.spool.append([settled(held, ACCEPTED, house.clock.now())])
-    (file,) = house.folder.glob("*.jsonl")
+    (file,) = house.folder.rglob("*.jsonl")
     with file.open("ab") as handle:
         handle.write(b'{"attempt_id": "01')
     flaky = Flaky(house.ledger)
@@ -139,8 +139,9 @@ def test_a_line_cut_off_by_a_crash_costs_only_itself(house: House, caplog: pytes
     house.pump(ledger=flaky)  # type: ignore[arg-type]
     assert house.states(message) == [State.ACCEPTED]
     assert not house.spool.waiting
-    (kept,) = house.folder.glob("*.refused")
-    assert kept.read_bytes() == b'{"attempt_id": "01\n', "for a person, once, however often the spool was tried"
+    (kept,) = house.folder.rglob("*.refused")
+    assert len(kept.read_bytes().splitlines()) == 2, "for a person, once, however often the spool was tried"
+    assert [each.line for each in house.spool.quarantined()] == ['{"attempt_id": "01']
     assert "spool_line_unreadable" in caplog.text
     assert "attempt_id" not in caplog.text
 
@@ -155,35 +156,39 @@ def test_one_settlement_that_the_ledger_refuses_does_not_hold_up_the_others(hous
     house.pump()
     assert house.states(good, bad) == [State.ACCEPTED, State.SENDING]
     assert not house.spool.waiting
-    assert len(list(house.folder.glob("*.refused"))) == 1, "what was refused is kept for a person"
+    assert len(list(house.folder.rglob("*.refused"))) == 1, "what was refused is kept for a person"
 
 
-def _append_many(folder: object, owner: str, held: object, times: int) -> None:
+def _append_many(spool: Spool, held: Claimed, times: int) -> None:
     clock = FakeClock()
     for _ in range(times):
-        Spool(folder, owner).append([settled(held, ACCEPTED, clock.now())])  # type: ignore[arg-type]
+        spool.append([settled(held, ACCEPTED, clock.now())])
 
 
 def test_nothing_is_lost_between_one_that_writes_and_one_that_settles(house: House) -> None:
     """A file that is settled and removed at the moment of an append must not swallow the append."""
     house.enqueue(sms(house.clock.now()))
     held = house.ledger.claim(wish(house.clock.now())).messages[0]
-    writer = multiprocessing.get_context("fork").Process(
-        target=_append_many, args=(house.folder, "worker-1", held, 300)
-    )
+    house.ledger.identity()  # the writer has no connection of its own
+    writer = multiprocessing.get_context("fork").Process(target=_append_many, args=(house.spool, held, 300))
     writer.start()
-    found = 0
+    found: list[Settlement] = []
+
+    def take(batch: Sequence[Settlement]) -> list[Quarantined]:
+        found.extend(batch)
+        return []
+
     while writer.is_alive() or house.spool.waiting:
-        found += sum(len(batch) for batch in house.spool.batches())
+        house.spool.drain(take)
     writer.join()
-    assert found == 300
+    assert len(found) == 300
 
 
 def test_the_spool_holds_no_number_and_no_text(house: House) -> None:
     message = sms(house.clock.now(), "a very secret text")
     house.enqueue(message)
     house.pump(ledger=Flaky(house.ledger))  # type: ignore[arg-type]
-    (file,) = house.folder.glob("*.jsonl")
+    (file,) = house.folder.rglob("*.jsonl")
     content = file.read_text()
     assert str(message.id) in content
     assert "secret text" not in content

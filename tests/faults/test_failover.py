@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
@@ -67,6 +68,26 @@ def test_connections_to_a_standby_are_left_once_the_address_is_right(
         assert not _is_standby(connection), "reads follow the address at once as well"
     for _ in range(5):
         books.enqueue([sms(clock.now())], source="test")
+    engine.dispose()
+
+
+def test_no_reader_stays_on_a_primary_that_became_read_only(
+    primary: Postgres, standby: Postgres, wire: LedgerWire, clock: FakeClock
+) -> None:
+    """It is no standby: it answers reads, with what it had when it was left."""
+    engine = make_engine(f"postgresql+psycopg://postgres@127.0.0.1:{wire.port}/postgres")
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(reading(engine))
+    with psycopg.connect(primary.url.replace("+psycopg", ""), autocommit=True) as operator:
+        operator.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        operator.execute("SELECT pg_reload_conf()")
+    standby.promote()
+    wire.point_at(standby.socket)
+    time.sleep(0.2)
+    for _ in range(3):
+        with reading(engine) as connection:
+            assert connection.execute(text("SHOW default_transaction_read_only")).scalar() == "off"
     engine.dispose()
 
 

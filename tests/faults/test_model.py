@@ -74,7 +74,7 @@ class Walk(Hands, Beats, Persons):
             (self.settle, 4, answers),
             (self.settle_once_more, 2, bool(self.stale)),
             (self.spool, 1, answers),
-            (self.catch_up, 3, Spool(self.folder, "").waiting),
+            (self.catch_up, 3, Spool(self.folder, "", self.workers[0].ledger.identity).waiting),
             (self.renew, 3, calls),
             (self.die, 1, calls or answers),
             (self.sweep, 2, True),

@@ -168,7 +168,7 @@ def fleet(engine: Engine, redis: Redis, clock: FakeClock, api: Api, folder: Path
             limiter=limiter,
             tokens=FixedToken(),
             clock=clock,
-            spool=Spool(folder, f"worker-{number}"),
+            spool=Spool(folder, f"worker-{number}", ledger.identity),
             policies=POLICIES,
             worker=f"worker-{number}",
             configuration_pause=timedelta(minutes=5),

@@ -474,13 +474,14 @@ def test_an_answer_and_a_sweep_at_the_same_moment_end_with_the_answer(
 
 
 def test_two_who_settle_the_same_spool_at_once_settle_it_once(
-    pair: tuple[Engine, Engine], clock: FakeClock, tmp_path: Path
+    pair: tuple[Engine, Engine], clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = claimed(pair[0], clock, *[sms(clock.now()) for _ in range(50)], *[gift(clock.now()) for _ in range(50)])
     answers = [settled(each, ACCEPTED, clock.now()) for each in held]
+    identity = SqlLedger.on(pair[0]).identity
     for n in range(10):  # ten processes that died
-        Spool(tmp_path, f"dead-{n}").append(answers[n * 10 : n * 10 + 10])
-    spools = [Spool(tmp_path, "one"), Spool(tmp_path, "other")]
+        Spool(tmp_path, f"dead-{n}", identity).append(answers[n * 10 : n * 10 + 10])
+    spools = [Spool(tmp_path, "one", identity), Spool(tmp_path, "other", identity)]
 
     def drain(engine: Engine, spool: Spool) -> None:
         Settling(
@@ -496,7 +497,8 @@ def test_two_who_settle_the_same_spool_at_once_settle_it_once(
 
     all_fine(at_once(lambda: drain(pair[0], spools[0]), lambda: drain(pair[1], spools[1])))
     assert not spools[0].waiting
-    assert not list(tmp_path.glob("*.refused"))
+    assert not list(tmp_path.rglob("*.refused"))
+    assert "spool_failed" not in caplog.text, "a file that another has just settled is no fault"
     assert attempts(pair[0]) == dict.fromkeys([each.id for each in held], 1)
     assert states(pair[0]) == {State.ACCEPTED: 100}
 

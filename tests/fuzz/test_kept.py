@@ -119,16 +119,16 @@ def bend(draw: st.DrawFn) -> Callable[[bytes], bytes]:
 def test_a_damaged_line_of_the_spool_costs_only_itself(
     house: House, bends: list[Callable[[bytes], bytes]], after: bool
 ) -> None:
-    for left in house.folder.glob("*.jsonl"):  # by an example that failed
+    for left in house.folder.rglob("*.jsonl"):  # by an example that failed
         left.unlink()
     good, bad = sms(house.clock.now(), "good"), sms(house.clock.now(), "bad")
     house.enqueue(good, bad)
     held = {each.id: each for each in house.ledger.claim(wish(house.clock.now())).messages}
     house.spool.append([settled(held[each.id], ACCEPTED, house.clock.now()) for each in (good, bad)])
-    (file,) = house.folder.glob("*.jsonl")
-    sound, line = file.read_bytes().splitlines()
+    (file,) = house.folder.rglob("*.jsonl")
+    first, sound, line = file.read_bytes().splitlines()
     damaged = [bent_line(line).replace(b"\n", b" ").replace(b"\r", b" ") for bent_line in bends]
-    file.write_bytes(b"\n".join([sound, *damaged] if after else [*damaged, sound]) + b"\n")
+    file.write_bytes(b"\n".join([first, *([sound, *damaged] if after else [*damaged, sound])]) + b"\n")
     with TALLY.trying("spools with damaged lines") as trial:
         house.pump()
         if house.books.message(bad.id).state is State.SENDING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -68,17 +68,36 @@ def read_only(postgres: Postgres, engine: Engine) -> Iterator[None]:
         postgres.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
 
 
-def test_connections_to_a_server_that_became_a_standby_are_left_at_the_first_refusal(
+def test_connections_to_a_server_that_became_a_standby_are_left_at_once(
     postgres: Postgres, on_postgres: Engine, clock: FakeClock
 ) -> None:
     books = Books(engine=on_postgres)
     with read_only(postgres, on_postgres), on_postgres.connect(), on_postgres.connect(), on_postgres.connect():
         pass
-    # The address is right now, and the pool has connections to the standby.
-    with pytest.raises(LedgerUnavailable, match="read-only"):
-        books.enqueue([sms(clock.now())], source="test")
+    # The address is right now, and none of the pool's connections is to the standby.
     for n in range(3):
         books.enqueue([sms(clock.now(), f"text {n}")], source="test")
+
+
+def test_every_pooled_connection_is_left_at_the_first_refusal(on_postgres: Engine) -> None:
+    """A pooler in between, or another driver, may not pass on that the server is read-only."""
+    with ExitStack() as stack:
+        before = {_process(stack.enter_context(on_postgres.connect())) for _ in range(2)}
+    with pytest.raises(LedgerUnavailable, match="read-only"), transaction(on_postgres) as connection:
+        _write_read_only(connection)
+    with ExitStack() as stack:
+        after = {_process(stack.enter_context(on_postgres.connect())) for _ in range(2)}
+    assert len(before) == 2
+    assert before.isdisjoint(after)
+
+
+def _write_read_only(connection: Connection) -> None:
+    connection.execute(text("SET TRANSACTION READ ONLY"))
+    connection.execute(text("DELETE FROM dispatcher_messages"))
+
+
+def _process(connection: Connection) -> int:
+    return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
 
 
 def test_an_application_that_writes_in_its_own_transaction_hears_of_it_likewise(

@@ -17,6 +17,7 @@ from dispatcher.embedded.reconcile import Balance, reconcile
 from dispatcher.ledger import Filter, Message
 from dispatcher.ledger.engine import reading
 from dispatcher.ledger.tables import ATTEMPTS, CAMPAIGNS, GIFT_GUARDS, MESSAGES
+from dispatcher.spool_files import count
 from tests.faults.chaos.producer import POISON, UNKNOWN_SKU
 from tests.faults.chaos.world import CAMPAIGN, World
 
@@ -51,6 +52,8 @@ def judge(world: World, *, recipients: int) -> Verdict:
     problems += _rows(world, recipients)
     if (whole := world.integrity()) != "ok":
         problems.append(f"the database is damaged: {whole}")
+    if quarantined := count(world.home / "spool").quarantined:
+        problems.append(f"{quarantined} answers are in quarantine")
     figures = _figures(balance, receipts, world) | {"lost": _lost(receipts, messages)}
     verdict = Verdict(figures=figures, problems=problems)
     verdict.problems = [told for problem in problems[:10] for told in (problem, *_story(world, problem))]

@@ -93,6 +93,22 @@ _ALL = [
         area="ledger",
         only=_PG,
     ),
+    Fault(name="postgresql: read-only", begin=troubles.read_only_postgres, least=3, most=15, area="ledger", only=_PG),
+    Fault(
+        name="postgresql: connections stand still",
+        begin=troubles.freeze_ledger_connections,
+        least=3,
+        most=20,
+        area="ledger",
+        only=_PG,
+    ),
+    Fault(name="postgresql: table locked", begin=troubles.lock_messages, least=5, most=20, area="ledger", only=_PG),
+    Fault(name="ledger away and spool's disk full", begin=troubles.full_disk, least=4, most=14, area="ledger"),
+    Fault(name="a worker of another ledger in the same home", begin=troubles.worker_of_another_ledger, least=4, most=8),
+    Fault(name="leases that ended a month ago", begin=troubles.age_leases, least=0, most=0, area="ledger"),
+    Fault(name="hosts: wall clock set", begin=troubles.set_wall_clock, least=3, most=12, area="time", only=_PG),
+    Fault(name="redis: read-only", begin=troubles.read_only_redis, least=2, most=10, area="redis"),
+    Fault(name="redis: slow", begin=troubles.slow_redis, least=4, most=12, area="redis"),
     Fault(name="postgresql: connections cut", begin=troubles.cut_ledger_connections, area="ledger", only=_PG),
     Fault(
         name="sqlite: locked by another writer", begin=troubles.lock_sqlite, least=2, most=13, area="ledger", only=_LITE

@@ -119,6 +119,7 @@ def _sleep_until(world: World, moment: float) -> None:
 def _heal(world: World) -> None:
     """End every trouble, have everything run, stop the load."""
     world.rules.clear()
+    world.ahead.write_text("0")
     world.apply_rules()
     world.api.change(ApiMode.GOOD)
     world.dns_gone.unlink(missing_ok=True)

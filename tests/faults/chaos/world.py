@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 
 from dispatcher.ledger import Books, make_engine, migrate
 from dispatcher.sandbox import SandboxControl, SandboxSettings, running_sandbox
@@ -57,6 +57,8 @@ class Part:
     settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     lives: int = 0
+    stepped: bool = False
+    """Whether its wall clock is that of ``World.ahead``."""
     down: bool = False
     """Kept down on purpose for now."""
 
@@ -94,14 +96,38 @@ class World:
         return Path(self.environment[DNS_GONE])
 
     @property
+    def home(self) -> Path:
+        """The home that all processes share."""
+        return self.folder / "home"
+
+    @property
+    def ahead(self) -> Path:
+        """The file with the seconds by which the wall clock of a stepped process is ahead."""
+        return self.folder / "ahead"
+
+    def another_ledger(self) -> str:
+        """Return the URL of another ledger, which is made at the first call."""
+        if self.postgres is None:
+            url = f"sqlite:///{self.folder / 'other.db'}"
+        else:
+            url = make_url(self.postgres.url).set(database="other").render_as_string(hide_password=False)
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                if connection.execute(text("SELECT 1 FROM pg_database WHERE datname = 'other'")).scalar() is None:
+                    connection.execute(text("CREATE DATABASE other"))
+        engine = make_engine(url)
+        migrate(engine)
+        engine.dispose()
+        return url
+
+    @property
     def sqlite_file(self) -> Path:
         """The ledger's file."""
         return self.folder / "ledger.db"
 
-    def add(self, kind: str, *command: str, **settings: str) -> Part:
+    def add(self, kind: str, *command: str, stepped: bool = False, **settings: str) -> Part:
         """Add a process and start it."""
         place = sum(part.kind == kind for part in self.parts)
-        part = Part(kind=kind, place=place, command=list(command), settings=settings)
+        part = Part(kind=kind, place=place, command=list(command), settings=settings, stepped=stepped)
         self.parts.append(part)
         self.start(part)
         return part
@@ -112,9 +138,10 @@ class World:
         part.down = False
         given = {f"DISPATCHER_{name}": value for name, value in (part.settings | settings).items()}
         command = [word.format(life=part.lives, seed=self.seed * 1000 + part.lives) for word in part.command]
+        program = [sys.executable, "-m", "tests.stepped", str(self.ahead), "dispatcher"] if part.stepped else PROGRAM
         with (self.folder / f"{part.kind}-{part.place}.log").open("ab") as log:
             part.process = subprocess.Popen(
-                [*PROGRAM, *command] if part.kind != "producer" else [sys.executable, "-m", *command],
+                [*program, *command] if part.kind != "producer" else [sys.executable, "-m", *command],
                 env={**os.environ, **self.environment, **given},
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -274,10 +301,13 @@ def _take_in(world: World, recipients: int) -> None:
 
 
 def _populate(world: World, workers: int, rate: float) -> None:
+    may_step = world.stack is Stack.POSTGRESQL  # the ledger's time on SQLite is its host's
+    world.ahead.write_text("0")
     for place in range(workers):
-        world.add("worker", "worker", TRANSPORT="aiohttp" if place == 0 else "requests")
-    for _ in range(2):
-        world.add("clock", "clock")
+        transport = "aiohttp" if place == 0 else "requests"
+        world.add("worker", "worker", stepped=may_step and place == 1, TRANSPORT=transport)
+    for place in range(2):
+        world.add("clock", "clock", stepped=may_step and place == 1)
     for place in range(2):
         receipts = world.folder / f"receipts-{place}.jsonl"
         program = ["tests.faults.chaos.producer", str(receipts), f"p{place}-{{life}}", "{seed}", str(rate)]

@@ -192,7 +192,7 @@ def _in_spool(services: Services) -> None:
 
 def _after_spool(services: Services) -> None:
     services.__dict__["ledger"] = GoneAfterClaim(services.ledger)
-    _put(spool, "_sync_folder", lambda _: die())
+    _put(spool, "sync_folder", lambda _: die())
 
 
 def _in_drain(_: Services) -> None:

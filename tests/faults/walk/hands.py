@@ -178,14 +178,14 @@ class Hands(World):
     def spool(self, _n: int, _pick: int, _more: int) -> None:
         for worker in self.workers:  # the ledger is away for them
             if worker.answers:
-                Spool(self.folder, worker.name).append(worker.answers)
+                Spool(self.folder, worker.name, worker.ledger.identity).append(worker.answers)
                 worker.answers = []
 
     def catch_up(self, n: int, _pick: int, _more: int) -> None:
         """Settle what is spooled, one's own and what others left."""
         worker = self.workers[n]
         watched = Watched(worker.ledger)
-        spool = Spool(self.folder, worker.name)
+        spool = Spool(self.folder, worker.name, worker.ledger.identity)
         worker.settling(spool, watched).catch_up(until=0.0)
         assert not spool.waiting
         for batch in watched.batches:
