@@ -92,6 +92,9 @@ class Meter(Protocol):
     def leases_lost(self, leases: int) -> None:
         """So many leases had run out."""
 
+    def oldest_transaction(self, seconds: float) -> None:
+        """For so long the oldest transaction in the ledger's database has been open; 0 if there is none."""
+
 
 class Unmeasured:
     """Implements ``Meter`` where metrics are off: counts nothing."""
@@ -129,3 +132,5 @@ class Unmeasured:
     def expired(self, messages: int) -> None: ...
 
     def leases_lost(self, leases: int) -> None: ...
+
+    def oldest_transaction(self, seconds: float) -> None: ...

@@ -285,6 +285,21 @@ class DutyReports(Protocol):
         ...
 
 
+class OpenTransaction(Protocol):
+    """A transaction that keeps the database from removing dead rows."""
+
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def application(self) -> str: ...
+    @property
+    def role(self) -> str | None: ...
+    @property
+    def open_for(self) -> timedelta | None: ...
+    @property
+    def is_long(self) -> bool: ...
+
+
 class Ledger(Protocol):
     """The SQL ledger as the engine sees it. Every method is one short transaction.
 
@@ -341,6 +356,10 @@ class Ledger(Protocol):
 
     def due(self, *, now: datetime) -> list[Due]:
         """Say for each channel whether something waits that could go now."""
+        ...
+
+    def oldest_transaction(self) -> OpenTransaction | None:
+        """Return anybody's transaction that has been open for longest in the ledger's database, if there is one."""
         ...
 
     def pause(self, channel: Channel, *, by: str, reason: str, until: datetime | None, now: datetime) -> None:

@@ -15,7 +15,8 @@ from dispatcher.cli.when import in_words
 from dispatcher.domain.errors import BrokerUnavailable, LedgerUnavailable, ScopeMissing, SettingsError, TokenUnavailable
 from dispatcher.domain.message import Channel
 from dispatcher.domain.outcome import OutcomeKind
-from dispatcher.ledger import HEAD, PROBE, current, durability_risks, require_writable, wal_is_safe
+from dispatcher.domain.words import roughly
+from dispatcher.ledger import HEAD, PROBE, SqlLedger, current, durability_risks, require_writable, wal_is_safe
 from dispatcher.ports import Token
 from dispatcher.settings import GATEWAY_LIMIT, GIFT_READ_TIMEOUT, load_settings
 from dispatcher.spool_files import count
@@ -126,6 +127,26 @@ def _durability(walk: Walk) -> str:
             "set fsync and full_page_writes on, and make standbys synchronous (synchronous_standby_names)",
         )
     return "what the database confirms survives a crash"
+
+
+def _open_transactions(walk: Walk) -> str:
+    oldest = SqlLedger.on(walk.services.engine).oldest_transaction()
+    if walk.services.engine.dialect.name != "postgresql":
+        return "SQLite: a reader holds nothing back"
+    if oldest is None:
+        return "none"
+    who = oldest.application or "an application without a name"
+    who += f" (process {oldest.pid}, role {oldest.role})" if oldest.pid is not None and oldest.role else ""
+    if oldest.open_for is None:
+        since = f"for an unknown time; {oldest.transactions:,} transactions began since"
+    else:
+        since = f"for {'' if oldest.exact else 'at least '}{roughly(oldest.open_for)}"
+    found = f"the oldest is of {who}, open {since}"
+    if not oldest.is_long:
+        return found
+    advice = "while it is open, dead rows pile up and the ledger gets slower: end it"
+    advice += f", for example with SELECT pg_terminate_backend({oldest.pid})" if oldest.pid is not None else ""
+    raise warning(found, advice)
 
 
 def _clock(walk: Walk) -> str:
@@ -318,6 +339,7 @@ LINKS = (
     Link(name="schema", look=_schema, needs="ledger"),
     Link(name="journal", look=_journal, needs="ledger"),
     Link(name="durability", look=_durability, needs="ledger"),
+    Link(name="open transactions", look=_open_transactions, needs="schema"),
     Link(name="clock", look=_clock, needs="ledger"),
     Link(name="redis", look=_redis),
     Link(name="clock duties", look=_clock_duties, needs="redis"),

@@ -22,6 +22,8 @@ class Duty(StrEnum):
     """Campaigns are counted anew."""
     STATISTICS = "statistics"
     """Old counts of calls are added up."""
+    TRANSACTIONS = "transactions"
+    """The oldest open transaction of the ledger's database is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,9 @@ LONGEST_PAUSE = timedelta(minutes=1)
 """Between two tries of a duty that keeps failing; the first comes after a second."""
 REPORTED_AFTER = 3
 """Failures in a row, after which a duty needs attention."""
+TRANSACTIONS = timedelta(seconds=10)
+REPEATED = timedelta(minutes=10)
+"""How often a transaction that stays open is logged again."""
 LOST = Outcome(
     kind=OutcomeKind.IN_DOUBT,
     error="lease_lost",
@@ -71,6 +74,8 @@ class Tick:
     meter: Meter = Unmeasured()
     reports: DutyReports | None = None
     _fold_at: float = field(default=0.0, init=False)
+    _transactions_at: float = field(default=0.0, init=False)
+    _warn_at: float = field(default=0.0, init=False)
     _reachable_since: float | None = field(default=None, init=False)
     _troubles: dict[Duty, _Trouble] = field(default_factory=dict, init=False)
     _succeeded: set[Duty] = field(default_factory=set, init=False)
@@ -117,6 +122,8 @@ class Tick:
         yield Duty.COUNTS, self._recount
         if self.clock.monotonic() >= self._fold_at:
             yield Duty.STATISTICS, self._fold
+        if self.clock.monotonic() >= self._transactions_at:
+            yield Duty.TRANSACTIONS, self._look_for_open_transactions
 
     def _attempt(self, duty: Duty, carry_out: Callable[[], bool]) -> bool:
         """Carry out one duty, unless it failed a moment ago.
@@ -162,6 +169,24 @@ class Tick:
         if expired:
             log.info("expired", messages=expired)
             self.meter.expired(expired)
+        return False
+
+    def _look_for_open_transactions(self) -> bool:
+        """Report the oldest transaction: while it is open, dead rows pile up and searches get slower."""
+        oldest = self.ledger.oldest_transaction()
+        now = self.clock.monotonic()
+        self._transactions_at = now + TRANSACTIONS.total_seconds()
+        seconds = oldest.open_for.total_seconds() if oldest and oldest.open_for else 0.0
+        self.meter.oldest_transaction(seconds)
+        if oldest is not None and oldest.is_long and now >= self._warn_at:
+            self._warn_at = now + REPEATED.total_seconds()
+            log.warning(
+                "transaction_open_long",
+                application=oldest.application,
+                role=oldest.role,
+                pid=oldest.pid,
+                seconds=round(seconds),
+            )
         return False
 
     def _operate(self) -> bool:

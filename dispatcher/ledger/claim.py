@@ -24,7 +24,6 @@ from sqlalchemy import (
     Integer,
     Row,
     Select,
-    and_,
     bindparam,
     case,
     exists,
@@ -44,7 +43,9 @@ from dispatcher.domain.recipient import Recipient
 from dispatcher.domain.state import State
 from dispatcher.ledger.engine import transaction
 from dispatcher.ledger.enqueue import gift_from_json
-from dispatcher.ledger.lanes import NOBODY, OF_NONE, Allowance, Runner, amounts_of, runners
+from dispatcher.ledger.invariants import SoundGift
+from dispatcher.ledger.lanes import NOBODY, OF_NONE, Allowance, Place, Runner, amounts_of, runners
+from dispatcher.ledger.lower_bounds import LowerBounds, single
 from dispatcher.ledger.tables import CHANNELS, GIFT_GUARDS, MESSAGES, QUEUED, SENDING, SUPPRESSIONS
 from dispatcher.logs import get_logger
 from dispatcher.ports import ClaimRequest, Taken
@@ -85,14 +86,19 @@ class Claims:
     """Claims of one worker; remembers only whose turn it is among the running campaigns."""
 
     engine: Engine
+    bounds: Mapping[Channel, LowerBounds[Place]]
     _turn: count[int] = field(default_factory=count, init=False)
     _after: dict[Channel, UUID] = field(default_factory=lambda: dict.fromkeys(Channel, NOBODY), init=False)
     """Who took bulk messages last."""
 
     def claim(self, request: ClaimRequest) -> Taken:
         """Take what is due, in this order: bulk's reserved share, transactional, bulk with what is left."""
-        with transaction(self.engine) as connection:
-            lease = _Lease(connection, request, turn=next(self._turn), after=self._after[request.channel])
+        with (
+            transaction(self.engine) as connection,
+            self.bounds[request.channel].applied(connection, request.now) as bounds,
+        ):
+            after = self._after[request.channel]
+            lease = _Lease(connection, request, turn=next(self._turn), after=after, bounds=bounds)
             if request.troubled_last:
                 lease.take(untroubled=True)
             lease.take(untroubled=False)
@@ -105,7 +111,15 @@ class Claims:
 class _Lease:
     """One claim under way: the lease that it hands out and the rows that took it."""
 
-    def __init__(self, connection: Connection, request: ClaimRequest, *, turn: int, after: UUID) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        request: ClaimRequest,
+        *,
+        turn: int,
+        after: UUID,
+        bounds: Mapping[Place, datetime],
+    ) -> None:
         self.channel = request.channel.value
         self.rows: list[Row[tuple[object, ...]]] = []
         self.bulk_taken = 0
@@ -115,6 +129,7 @@ class _Lease:
         self._connection = connection
         self._request = request
         self._turn = turn
+        self._bounds = bounds
         self._token = uuid7(int(request.now.timestamp() * 1000), secrets.randbits(ENTROPY_BITS))
         self._runners: list[Runner] | None = None
         self._untroubled = False
@@ -143,7 +158,9 @@ class _Lease:
         if room <= 0:
             return
         if self._runners is None:
-            self._runners = runners(self._connection, self.channel, self._request.now, after=self.after)
+            self._runners = runners(
+                self._connection, self.channel, self._request.now, after=self.after, bounds=self._bounds
+            )
         hungry = self._runners
         while hungry and room > 0:
             share = max(LEAST_SHARE, -(-room // len(hungry)))
@@ -191,10 +208,12 @@ class _Lease:
     ) -> int:
         """Lease up to ``want`` messages of one lane and return how many; opted-out ones are taken out on the way."""
         leased = 0
+        since = self._bounds.get((priority, campaign, lane))
         leasing = _leasing(
             gift=self._request.channel is Channel.GIFT,
             of_campaign=campaign is not None,
             untroubled=self._untroubled,
+            bounded=since is not None,
         )
         given = {
             "on_channel": self.channel,
@@ -205,6 +224,8 @@ class _Lease:
             "lease": self._token,
             "lease_ends": self._request.now + self._request.lease,
         }
+        if since is not None:
+            given["since"] = since
         while leased < want:
             given["want"] = want - leased
             if allowance is not None and allowance.budget is not None:
@@ -220,7 +241,7 @@ class _Lease:
 
     def _affordable(self, given: Mapping[str, object], allowance: Allowance) -> ReturningUpdate[tuple[object, ...]]:
         """Narrow what is due to what the budget allows, in its order."""
-        due = _due(gift=True, of_campaign=True, untroubled=self._untroubled)
+        due = _due(gift=True, of_campaign=True, untroubled=self._untroubled, bounded="since" in given)
         rows = self._connection.execute(due.add_columns(MESSAGES.c.gift), given).all()
         costing = [row for row in rows if not row.opted_out]
         within = {row.id for row in costing[: allowance.affordable(amounts_of(costing))]}
@@ -260,8 +281,11 @@ def paused(channel: str | BindParameter[str], now: datetime | BindParameter[date
     )
 
 
-def _due(*, gift: bool, of_campaign: bool, untroubled: bool) -> Select[tuple[UUID, bool | None]]:
-    """Select what may be claimed of one lane, the oldest first, and lock it."""
+def _due(*, gift: bool, of_campaign: bool, untroubled: bool, bounded: bool) -> Select[tuple[UUID, bool | None]]:
+    """Select what may be claimed of one lane, the oldest first, and lock it.
+
+    :param bounded: begin at ``since``, below which nothing of the lane is queued (see ``lower_bounds``).
+    """
     channel = bindparam("on_channel", type_=MESSAGES.c.channel.type)
     now = bindparam("moment", type_=MESSAGES.c.due_at.type)
     opted_out = (
@@ -287,9 +311,13 @@ def _due(*, gift: bool, of_campaign: bool, untroubled: bool) -> Select[tuple[UUI
         .limit(bindparam("want", type_=Integer()))
         .with_for_update(of=MESSAGES, skip_locked=True)
     )
+    if bounded:
+        due = due.where(MESSAGES.c.due_at >= bindparam("since", type_=MESSAGES.c.due_at.type))
     if untroubled:
         due = due.where(or_(MESSAGES.c.last_outcome.is_(None), MESSAGES.c.last_outcome.not_in(_TROUBLED)))
-    return due.where(~exists().where(GIFT_GUARDS.c.message_id == MESSAGES.c.id)) if gift else due
+    if gift:  # one that is older than the rule waits until it expires: it cannot be sent as it is
+        due = due.where(~exists().where(GIFT_GUARDS.c.message_id == MESSAGES.c.id), SoundGift())
+    return due
 
 
 def _leases(due: Select[tuple[UUID, bool | None]]) -> ReturningUpdate[tuple[object, ...]]:
@@ -315,20 +343,29 @@ def _leases(due: Select[tuple[UUID, bool | None]]) -> ReturningUpdate[tuple[obje
 
 
 @cache
-def _leasing(*, gift: bool, of_campaign: bool, untroubled: bool) -> ReturningUpdate[tuple[object, ...]]:
+def _leasing(*, gift: bool, of_campaign: bool, untroubled: bool, bounded: bool) -> ReturningUpdate[tuple[object, ...]]:
     """Build the claim's own statement once: to put it together anew costs more than to carry it out."""
-    return _leases(_due(gift=gift, of_campaign=of_campaign, untroubled=untroubled))
+    return _leases(_due(gift=gift, of_campaign=of_campaign, untroubled=untroubled, bounded=bounded))
 
 
-def lost_leases(engine_connection: Connection, *, now: datetime, limit: int) -> list[Claimed]:
+def lost_leases(connection: Connection, *, now: datetime, limit: int, bounds: LowerBounds[None]) -> list[Claimed]:
     """Return messages whose lease ran out: their worker died, or was stopped for longer than the lease."""
     lost = (
         select(*_CLAIMED)
-        .where(and_(MESSAGES.c.state == SENDING, MESSAGES.c.lease_expires_at <= now))
+        .where(MESSAGES.c.state == SENDING, MESSAGES.c.lease_expires_at <= now)
         .order_by(MESSAGES.c.lease_expires_at)
         .limit(limit)
     )
-    return [as_claimed(row) for row in engine_connection.execute(lost)]
+    with bounds.applied(connection, now) as found:
+        if None in found:
+            lost = lost.where(MESSAGES.c.lease_expires_at >= found[None])
+        return [as_claimed(row) for row in connection.execute(lost)]
+
+
+def lease_bounds() -> LowerBounds[None]:
+    """Make the lower bound of ``lease_expires_at`` among leased messages."""
+    leased = select(MESSAGES.c.lease_expires_at).where(MESSAGES.c.state == SENDING)
+    return LowerBounds(search=single(leased.order_by(MESSAGES.c.lease_expires_at)))
 
 
 def renew(connection: Connection, messages: Sequence[Claimed], *, now: datetime, until: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _ENQUEUE = load("enqueue")
+_AMOUNT = re.compile(r"[0-9]{1,15}(?:[.][0-9]{1,10})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +77,25 @@ def gift_to_json(gift: GiftContent) -> dict[str, str]:
     return {name: str(value) for name, value in asdict(gift).items()}
 
 
-def gift_from_json(value: dict[str, str]) -> GiftContent:
-    """Read a gift back, exactly as it was written."""
+def gift_from_json(value: object) -> GiftContent:
+    """Read a gift back, exactly as it was written.
+
+    What older rows may hold besides is read as nothing of it: an amount that is none as 0, a text that is missing as
+    empty. The ledger refuses to write such a gift, and a claim leaves it out.
+    """
+    found = value if isinstance(value, dict) else {}
+    texts = {name: each for name, each in found.items() if isinstance(each, str)}
     return GiftContent(
-        sku=value["sku"], amount=Decimal(value["amount"]), currency=value["currency"], note=value.get("note", "")
+        sku=texts.get("sku", ""),
+        amount=read_amount(texts.get("amount", "")),
+        currency=texts.get("currency", ""),
+        note=texts.get("note", ""),
     )
+
+
+def read_amount(text: str | None) -> Decimal:
+    """Read the amount of a gift's row; 0 if it is none."""
+    return Decimal(text) if text is not None and _AMOUNT.fullmatch(text) else Decimal(0)
 
 
 def _resolve(connection: Connection | Session, messages: Sequence[NewMessage], inserted: set[UUID]) -> list[Enqueued]:

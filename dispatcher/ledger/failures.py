@@ -15,6 +15,7 @@ from dispatcher.domain.fields import Safety
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.query import Query
 from dispatcher.domain.state import State
+from dispatcher.ledger.enqueue import read_amount
 from dispatcher.ledger.reopening import cancelled
 from dispatcher.ledger.search import conditions, safety
 from dispatcher.ledger.tables import GIFT_GUARDS, MESSAGES
@@ -193,7 +194,9 @@ def foresee(connection: Connection, query: Query, ids: Sequence[UUID], *, replay
                 counts[key] += count
                 if row.channel == Channel.GIFT.value:
                     sums = money.setdefault(key, {})
-                    sums[row.currency] = sums.get(row.currency, Decimal(0)) + Decimal(row.amount) * count
+                    sums[row.currency or ""] = (
+                        sums.get(row.currency or "", Decimal(0)) + read_amount(row.amount) * count
+                    )
     found = [
         Sum(channel=Channel(channel), safety=Safety(safe), count=count, money=money.get((channel, safe), {}))
         for (channel, safe), count in sorted(counts.items())

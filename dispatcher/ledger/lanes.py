@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -11,24 +11,32 @@ from typing import Any, Self, TypeVarTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
+    DateTime,
     Integer,
     ScalarSelect,
     Select,
+    Uuid,
+    and_,
     bindparam,
+    column,
     func,
     literal,
+    literal_column,
     or_,
     select,
     union_all,
     update,
 )
+from sqlalchemy.sql.selectable import TableValuedAlias
 
 from dispatcher.domain.budget import Budget, in_units, parse_budget, to_minor
 from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.rate import Rate, parse_rate
 from dispatcher.domain.state import CampaignState, State
+from dispatcher.ledger.lower_bounds import Least, LowerBounds, timed
 from dispatcher.ledger.operations import By, audit
 from dispatcher.ledger.pauses import AUTOMATIC
 from dispatcher.ledger.tables import CAMPAIGNS, GIFT_GUARDS, LANES, MESSAGES, QUEUED
@@ -53,18 +61,21 @@ NOBODY = UUID(int=(1 << 128) - 1)
 """Comes after every campaign, so that the ring begins with its first."""
 LOOKED_AT = 64
 """Lanes of running campaigns that one look returns at the most."""
+Place = tuple[Priority, UUID | None, int]
+"""Part of the queue of a channel, which is read in order of ``due_at``: a priority, a campaign or none, a lane."""
 
 
-def runners(connection: Connection, channel: str, now: datetime, *, after: UUID) -> list[Runner]:
+def runners(
+    connection: Connection, channel: str, now: datetime, *, after: UUID, bounds: Mapping[Place, datetime]
+) -> list[Runner]:
     """Return some of whose bulk messages may go now, in a ring: those of no campaign, then campaigns by their ids.
 
     However many campaigns run, this reads only as many as it returns, or once into the index for each that has nothing.
 
     :param after: who took last: a campaign, ``OF_NONE`` or ``NOBODY``.
+    :param bounds: the least ``due_at`` that is queued, of some places.
     """
-    rows = connection.execute(
-        _running(), {"of_channel": channel, "moment": now, "behind": after, "some": LOOKED_AT}
-    ).all()
+    rows = _look(connection, channel, now, behind=after, some=LOOKED_AT, bounds=bounds)
     found = []
     for campaign, group in groupby(rows, key=lambda row: row.id):
         lanes = list(group)
@@ -79,18 +90,51 @@ def runners(connection: Connection, channel: str, now: datetime, *, after: UUID)
     return [*onward, NO_CAMPAIGN, *found[len(onward) :]]
 
 
+def _look(
+    connection: Connection,
+    channel: str,
+    now: datetime,
+    *,
+    behind: UUID,
+    some: int,
+    bounds: Mapping[Place, datetime],
+) -> Sequence[Any]:
+    given: dict[str, object] = {"of_channel": channel, "moment": now, "behind": behind, "some": some}
+    bounded = {place: since for place, since in bounds.items() if place[1] is not None}
+    if bounded:
+        given["campaigns"] = [campaign for _, campaign, _ in bounded]
+        given["lanes"] = [lane for _, _, lane in bounded]
+        given["since"] = list(bounded.values())
+    return connection.execute(_running(bounded=bool(bounded)), given).all()
+
+
 @cache
-def _running() -> Select[tuple[Any, ...]]:
+def _running(*, bounded: bool) -> Select[tuple[Any, ...]]:
     """Select running campaigns with their open lanes in which something waits, from one on and then from the first."""
     behind, some = bindparam("behind", type_=CAMPAIGNS.c.id.type), bindparam("some", type_=Integer())
     lane = func.coalesce(LANES.c.lane, 0).label("lane")
-    base = _open(select(CAMPAIGNS.c.id, lane, CAMPAIGNS.c.rate, CAMPAIGNS.c.budget)).where(
-        _first(_of_lane(), literal(1)).is_not(None)
-    )
+    base = _open(select(CAMPAIGNS.c.id, lane, CAMPAIGNS.c.rate, CAMPAIGNS.c.budget))
+    if bounded:
+        bound = _given_bounds()
+        base = base.outerjoin(bound, and_(bound.c.campaign == CAMPAIGNS.c.id, bound.c.lane == lane))
+        since = func.coalesce(bound.c.since, literal_column("'-infinity'::timestamptz"))
+        first = _first([*_of_lane(), MESSAGES.c.due_at >= since], literal(1))
+    else:
+        first = _first(_of_lane(), literal(1))
+    base = base.where(first.is_not(None))
     base = base.order_by(CAMPAIGNS.c.id, LANES.c.lane).limit(some)
     onward = base.where(CAMPAIGNS.c.id > behind).subquery()
     around = base.where(CAMPAIGNS.c.id <= behind).subquery()
     return select(union_all(select(onward), select(around)).limit(some).subquery())
+
+
+def _given_bounds() -> TableValuedAlias:
+    """Read the bounds of lanes from three arrays, which only PostgreSQL has."""
+    campaigns = bindparam("campaigns", type_=ARRAY(Uuid()))
+    lanes = bindparam("lanes", type_=ARRAY(Integer()))
+    since = bindparam("since", type_=ARRAY(DateTime(timezone=True)))
+    columns = (column("campaign", Uuid()), column("lane", Integer()), column("since", DateTime(timezone=True)))
+    return func.unnest(campaigns, lanes, since).table_valued(*columns, name="bound").render_derived()
 
 
 def _open(of_campaigns: Select[*_Columns]) -> Select[*_Columns]:
@@ -138,18 +182,57 @@ def _of_none(priority: Priority) -> list[ColumnElement[bool]]:
     return [MESSAGES.c.priority == priority.value, MESSAGES.c.campaign_id.is_(None), MESSAGES.c.lane == 0]
 
 
-def anything_due(connection: Connection, channel: Channel, now: datetime) -> bool:
-    """Say whether a channel has any message that could go now."""
-    given = {"of_channel": channel.value, "moment": now}
-    if any(since is not None for since in connection.execute(_first_of_none(), given).one()):
+def anything_due(connection: Connection, channel: Channel, now: datetime, *, bounds: Mapping[Place, datetime]) -> bool:
+    """Say whether a channel has any message that could go now.
+
+    :param bounds: the least ``due_at`` that is queued, of some places.
+    """
+    given: dict[str, object] = {"of_channel": channel.value, "moment": now}
+    of_none = {priority: bounds.get((priority, None, 0)) for priority in Priority}
+    given |= {f"{priority.value}_since": since for priority, since in of_none.items() if since is not None}
+    found = _first_of_none(bounded=tuple(priority for priority, since in of_none.items() if since is not None))
+    if any(since is not None for since in connection.execute(found, given).one()):
         return True
-    return connection.execute(_running(), given | {"behind": NOBODY, "some": 1}).first() is not None
+    return bool(_look(connection, channel.value, now, behind=NOBODY, some=1, bounds=bounds))
+
+
+def queue_bounds(channel: Channel) -> LowerBounds[Place]:
+    """Make the lower bounds of ``due_at`` in a channel's queue, by place."""
+
+    def search(connection: Connection, now: datetime) -> dict[Place, Least]:
+        rows = connection.execute(_least_queued(), {"of_channel": channel.value, "moment": now})
+        return {(Priority(row.priority), row.campaign, row.lane): Least.of(row) for row in rows}
+
+    return LowerBounds(search=search)
+
+
+@cache
+def _least_queued() -> Select[tuple[Any, ...]]:
+    """Select the least ``due_at`` that is queued, due or not, of each place that a claim may read."""
+
+    def least(of_place: Sequence[ColumnElement[bool]]) -> ScalarSelect[datetime]:
+        queued = MESSAGES.c.channel == bindparam("of_channel", type_=CAMPAIGNS.c.channel.type)
+        of_queue = select(MESSAGES.c.due_at).where(MESSAGES.c.state == QUEUED, queued, *of_place)
+        return of_queue.order_by(MESSAGES.c.campaign_id, MESSAGES.c.due_at).limit(1).scalar_subquery()
+
+    none = literal_column("CAST(NULL AS uuid)", Uuid()).label("campaign")
+    of_none = [
+        select(
+            literal(priority.value).label("priority"), none, literal(0).label("lane"), *timed(least(_of_none(priority)))
+        )
+        for priority in Priority
+    ]
+    lane = func.coalesce(LANES.c.lane, 0).label("lane")
+    of_campaigns = _open(
+        select(literal(Priority.BULK.value), CAMPAIGNS.c.id, lane, *timed(least(_of_lane()))).select_from(CAMPAIGNS)
+    )
+    return select(union_all(*of_none, of_campaigns).subquery())
 
 
 def first_due(connection: Connection, channel: Channel, now: datetime) -> dict[Priority, datetime]:
     """Return since when the first message that could go has been due, by priority."""
     given = {"of_channel": channel.value, "moment": now}
-    transactional, bulk = connection.execute(_first_of_none(), given).one()
+    transactional, bulk = connection.execute(_first_of_none(bounded=()), given).one()
     of_campaigns = connection.execute(_first_of_campaigns(), given).scalar()
     found = {
         Priority.TRANSACTIONAL: transactional,
@@ -159,9 +242,13 @@ def first_due(connection: Connection, channel: Channel, now: datetime) -> dict[P
 
 
 @cache
-def _first_of_none() -> Select[datetime | None, datetime | None]:
+def _first_of_none(*, bounded: tuple[Priority, ...]) -> Select[datetime | None, datetime | None]:
+    def since(priority: Priority) -> list[ColumnElement[bool]]:
+        bound = bindparam(f"{priority.value}_since", type_=MESSAGES.c.due_at.type)
+        return [MESSAGES.c.due_at >= bound] if priority in bounded else []
+
     transactional, bulk = (
-        _first(_of_none(each), MESSAGES.c.due_at) for each in (Priority.TRANSACTIONAL, Priority.BULK)
+        _first([*_of_none(each), *since(each)], MESSAGES.c.due_at) for each in (Priority.TRANSACTIONAL, Priority.BULK)
     )
     return select(transactional.label("transactional"), bulk.label("bulk"))
 

@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from dispatcher.ledger.database_errors import is_for_every_connection
 from dispatcher.ledger.deadlines import OPTION, Deadlines
+from dispatcher.ledger.types import read_any_moment
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -131,6 +132,7 @@ def _set_up_sessions(engine: Engine, deadlines: Deadlines) -> None:
         )
         cursor.close()
         connection.commit()
+        read_any_moment(connection)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -260,10 +260,15 @@ def _message(row: Row[tuple[object, ...]]) -> Message:
             "state": State(values["state"]),
             "recipient": REDACTED if values["redacted_at"] is not None else Recipient(values["recipient"]),
             "gift": None if values["gift"] is None else gift_from_json(values["gift"]),
-            "tags": tuple(values["tags"]),
+            "tags": _tags(values["tags"]),
             "last_outcome": None if values["last_outcome"] is None else OutcomeKind(values["last_outcome"]),
         }
     )
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    """Read tags; what an older row may hold besides texts is left out."""
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
 
 def _attempt(row: Row[tuple[object, ...]]) -> Attempt:

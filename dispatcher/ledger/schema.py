@@ -20,7 +20,7 @@ from dispatcher.ledger.tables import VERSION_TABLE
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest of ``migrations/versions``: named here so that workers need not load Alembic, a tenth of their memory."""
 _INSTALLED = Path(__file__).parent.parent / "migrations"
 _CHECKOUT = Path(__file__).parent.parent.parent / "migrations"

@@ -152,8 +152,10 @@ def _condition(term: Term, dialect: str) -> ColumnElement[bool]:
         case "sku" | "currency":
             return or_(*(_text(MESSAGES.c.gift[term.field].as_string(), value) for value in term.values))
         case "amount":
-            amount = cast(MESSAGES.c.gift["amount"].as_string(), Numeric(20, 3))
-            return _COMPARE[term.operator](amount, Decimal(term.values[0]))
+            written = MESSAGES.c.gift["amount"].as_string()
+            if dialect == "postgresql":  # which ends the whole search at a text that is no number
+                written = case((written.regexp_match("^[0-9]{1,15}([.][0-9]+)?$"), written))
+            return _COMPARE[term.operator](cast(written, Numeric(20, 3)), Decimal(term.values[0]))
         case "status":
             return or_(*(_status(value) for value in term.values))
         case _:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
@@ -21,11 +21,20 @@ from dispatcher.ledger import bulk, claim, counts, minutes, pauses, settle
 from dispatcher.ledger.advance import advance
 from dispatcher.ledger.database_errors import Meaning, meaning_of
 from dispatcher.ledger.engine import make_engine, reading, transaction
-from dispatcher.ledger.lanes import anything_due, pause_running
+from dispatcher.ledger.lanes import Place, anything_due, pause_running, queue_bounds
+from dispatcher.ledger.lower_bounds import LowerBounds, single
+from dispatcher.ledger.open_transactions import OpenTransaction, oldest_transaction
 from dispatcher.ledger.tables import ASKED_FOR, LEDGER, MESSAGES, QUEUED
 from dispatcher.ports import Advance, ClaimRequest, Due, Taken
 
 TOO_LATE = "its time was over before it could be sent"
+_NO_SORT = text("SELECT set_config('enable_sort', 'off', true)")
+
+
+def _expiry_bounds() -> LowerBounds[None]:
+    """Make the lower bound of ``expires_at`` among queued messages."""
+    queued = select(MESSAGES.c.expires_at).where(MESSAGES.c.state == QUEUED, text(ASKED_FOR))
+    return LowerBounds(search=single(queued.order_by(MESSAGES.c.expires_at)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +43,9 @@ class SqlLedger:
 
     engine: Engine
     claims: claim.Claims = field(repr=False)
+    _queued: Mapping[Channel, LowerBounds[Place]] = field(repr=False)
+    leased: LowerBounds[None] = field(default_factory=claim.lease_bounds, init=False, repr=False)
+    expiring: LowerBounds[None] = field(default_factory=_expiry_bounds, init=False, repr=False)
     _identity: list[UUID] = field(default_factory=list, init=False, repr=False)
     """Once it was read: the ledger's own id, which never changes."""
 
@@ -45,7 +57,8 @@ class SqlLedger:
     @classmethod
     def on(cls, engine: Engine) -> Self:
         """Use an engine that exists already."""
-        return cls(engine=engine, claims=claim.Claims(engine))
+        queued = {channel: queue_bounds(channel) for channel in Channel}
+        return cls(engine=engine, claims=claim.Claims(engine, queued), _queued=queued)
 
     def identity(self) -> UUID:
         """Return the ledger's own id; the database is asked once.
@@ -99,7 +112,7 @@ class SqlLedger:
     def lost_leases(self, *, now: datetime, limit: int) -> list[Claimed]:
         """Return messages whose lease ran out, oldest first."""
         with reading(self.engine) as connection:
-            return claim.lost_leases(connection, now=now, limit=limit)
+            return claim.lost_leases(connection, now=now, limit=limit, bounds=self.leased)
 
     def expire(self, *, now: datetime, limit: int) -> int:
         """Give up queued messages whose time is over."""
@@ -110,7 +123,13 @@ class SqlLedger:
             .limit(limit)
         )
         with reading(self.engine) as connection:
-            ids = connection.execute(overdue).scalars().all()
+            if connection.dialect.name == "postgresql":
+                # Where statistics know of nothing queued, reading all of another index and sorting looks as cheap.
+                connection.execute(_NO_SORT)
+            with self.expiring.applied(connection, now) as bounds:
+                if None in bounds:
+                    overdue = overdue.where(MESSAGES.c.expires_at >= bounds[None])
+                ids = connection.execute(overdue).scalars().all()
         if not ids:
             return 0
         give_up = (
@@ -146,7 +165,15 @@ class SqlLedger:
     def due(self, *, now: datetime) -> list[Due]:
         """Say for each channel whether something waits that could go now."""
         with reading(self.engine) as connection:
-            return [Due(channel=channel, waiting=_waiting(connection, channel, now)) for channel in Channel]
+            return [
+                Due(channel=channel, waiting=_waiting(connection, channel, now, self._queued[channel]))
+                for channel in Channel
+            ]
+
+    def oldest_transaction(self) -> OpenTransaction | None:
+        """Return anybody's transaction that has been open for longest in the ledger's database."""
+        with reading(self.engine) as connection:
+            return oldest_transaction(connection)
 
     def pause(self, channel: Channel, *, by: str, reason: str, until: datetime | None, now: datetime) -> None:
         """Stop a channel at the next claim, everywhere."""
@@ -163,8 +190,9 @@ class SqlLedger:
         self.engine.dispose()
 
 
-def _waiting(connection: Connection, channel: Channel, now: datetime) -> bool:
+def _waiting(connection: Connection, channel: Channel, now: datetime, queued: LowerBounds[Place]) -> bool:
     """Look for the first message that could go."""
     if connection.execute(select(claim.paused(channel.value, now))).scalar():
         return False
-    return anything_due(connection, channel, now)
+    with queued.applied(connection, now) as bounds:
+        return anything_due(connection, channel, now, bounds=bounds)

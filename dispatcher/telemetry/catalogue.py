@@ -117,6 +117,11 @@ CLOCK = (
     ),
     Told(name="dispatcher_clock_expired_messages", help="Messages that were given up as too late."),
     Told(name="dispatcher_clock_lost_leases", help="Leases that were taken back because they had run out."),
+    Told(
+        name="dispatcher_clock_oldest_transaction_seconds",
+        help="For how long the oldest transaction in the ledger's database has been open.",
+        kind=Kind.GAUGE,
+    ),
 )
 
 

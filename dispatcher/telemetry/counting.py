@@ -101,6 +101,7 @@ class CountingMeter:
         self._duty_failures = {each: _Counter(row, "dispatcher_clock_duty_failures", duty=each.value) for each in Duty}
         self._expired_messages = _Counter(row, "dispatcher_clock_expired_messages")
         self._lost_leases = _Counter(row, "dispatcher_clock_lost_leases")
+        self._oldest_transaction = _Gauge(row, "dispatcher_clock_oldest_transaction_seconds")
 
     def permitted(self, seconds: float) -> None:
         """Count an answer of the limiter."""
@@ -177,3 +178,7 @@ class CountingMeter:
     def leases_lost(self, leases: int) -> None:
         """Count leases that had run out."""
         self._lost_leases.add(leases)
+
+    def oldest_transaction(self, seconds: float) -> None:
+        """Keep how long the oldest transaction has been open."""
+        self._oldest_transaction.set(seconds)

@@ -106,7 +106,7 @@ def test_campaigns_take_turns_in_a_ring_and_messages_of_none_have_their_place_in
 
     def ring(after: UUID) -> list[UUID | None]:
         with engine.connect() as connection:
-            return [each.campaign for each in runners(connection, "sms", clock.now(), after=after)]
+            return [each.campaign for each in runners(connection, "sms", clock.now(), after=after, bounds={})]
 
     assert ring(NOBODY) == [None, first, second, third]
     assert ring(OF_NONE) == [first, second, third, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -193,6 +194,21 @@ def test_beats_and_what_they_find(house: House, read: Read) -> None:
     assert numbers.of("dispatcher_clock_expired_messages_total") == 1
     assert numbers.of("dispatcher_clock_lost_leases_total") == 1
     assert numbers.of("dispatcher_clock_failed_ticks_total") == 0
+
+
+def test_the_oldest_open_transaction(house: House, read: Read) -> None:
+    @dataclass(frozen=True)
+    class Held:
+        pid: int = 1
+        application: str = "pg_dump"
+        role: str = "postgres"
+        open_for: timedelta = timedelta(minutes=7)
+        is_long: bool = True
+
+    tick = house.tick()
+    tick.ledger = Altered(house.ledger, oldest_transaction=Held)  # type: ignore[assignment]
+    tick.run()
+    assert read().of("dispatcher_clock_oldest_transaction_seconds") == 420
 
 
 def test_beats_that_fail(house: House, read: Read) -> None:

@@ -46,7 +46,26 @@ _TWO = "tests/faults/test_two_of_everything.py"
 _OTHER = "tests/gateway/test_other_answers.py"
 _INTAKE = "tests/system/test_broker_intake.py"
 _KEPT = "tests/ledger/test_retention.py"
+_BOUNDS = "tests/ledger/test_lower_bounds.py"
 MUTATIONS = [
+    Mutation(
+        promise="1",
+        breaks="a claim skips what was queued while its lower bound was searched",
+        file=f"{_LEDGER}/lower_bounds.py",
+        function="LowerBounds._renew",
+        old="latest = now - SLACK",
+        new="latest = now",
+        test=f"{_BOUNDS}::test_bounds_hide_nothing_that_is_due",
+    ),
+    Mutation(
+        promise="1",
+        breaks="what a long transaction queued below a lower bound is never claimed",
+        file=f"{_LEDGER}/lower_bounds.py",
+        function="LowerBounds.applied",
+        old="self.monotonic() >= self._next_search",
+        new="not self._bounds",
+        test=f"{_BOUNDS}::test_a_transaction_that_stayed_open_is_seen_by_the_next_search",
+    ),
     Mutation(
         promise="2",
         breaks="an answer beside the answer is recorded for the next message",
