@@ -112,6 +112,7 @@ METHODS = {
     Duty.LEASES: "lost_leases",
     Duty.COUNTS: "recount",
     Duty.STATISTICS: "fold",
+    Duty.TRANSACTIONS: "oldest_transaction",
 }
 
 

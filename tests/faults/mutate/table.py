@@ -256,8 +256,8 @@ MUTATIONS = [
         breaks="messages are sent before their claim has committed",
         file=f"{_LEDGER}/claim.py",
         function="Claims.claim",
-        old="        with transaction(self.engine) as connection:\n            lease = _Lease(",
-        new="        if True:\n            connection = self.engine.connect()\n            lease = _Lease(",
+        old="transaction(self.engine) as connection,",
+        new="self.engine.connect() as connection,",
         test="tests/engine/test_pump.py::test_invariant_5_the_claim_has_committed_before_the_request_leaves",
     ),
     Mutation(
