@@ -19,8 +19,9 @@ from dispatcher.domain.message import Channel, Priority
 from dispatcher.domain.outcome import OutcomeKind
 from dispatcher.engine.canary import Canary, call_canary
 from dispatcher.engine.lines import Line, Lines
-from dispatcher.engine.settling import Settling
+from dispatcher.engine.settling import HANGS, Settling
 from dispatcher.logs import get_logger
+from dispatcher.meanwhile import meanwhile
 from dispatcher.meter import Hold, LedgerCall, Meter, Unmeasured
 from dispatcher.ports import (
     Bell,
@@ -105,7 +106,8 @@ class Pump:
             if idle and (not claiming or self._nothing_soon()):
                 break
             sent = self.transport.finished(wait=self._wait(claiming=claiming))
-            again = self.settling.settle(sent, alone=self.lines.alone)
+            with meanwhile(self._put_down_answers, after=HANGS):
+                again = self.settling.settle(sent, alone=self.lines.alone)
             self.lines.landed(sent)
             self.lines.tried({call.message.channel for call in sent}, now=self.clock.monotonic())
             self.lines.wake(again)
@@ -228,9 +230,19 @@ class Pump:
             troubled_last=permits.trial or permits.probe,
         )
         began = self.clock.monotonic()
-        taken = self.ledger.claim(request)
+        with meanwhile(self._put_down_answers, after=HANGS):
+            taken = self.ledger.claim(request)
         self.meter.claimed(line.channel, len(taken.messages), self.clock.monotonic() - began)
         return taken
+
+    def _put_down_answers(self) -> None:
+        """Spool what has landed while the ledger keeps a claim or a settlement waiting."""
+        sent = self.transport.finished(wait=timedelta(0))
+        if sent:
+            self.settling.ledger_is_there = False
+            self.settling.settle(sent, alone=self.lines.alone)
+            self.lines.landed(sent)
+            self.lines.tried({call.message.channel for call in sent}, now=self.clock.monotonic())
 
     def _measure_holds(self, lines: Iterable[Line]) -> None:
         """Tell for how long lines were really left alone, now that they no longer are."""

@@ -21,12 +21,15 @@ from dispatcher.engine.spool import Spool
 from dispatcher.engine.spooled import settle_spooled
 from dispatcher.engine.suspects import attribute, channel_report
 from dispatcher.logs import get_logger
+from dispatcher.meanwhile import meanwhile
 from dispatcher.meter import LedgerCall, Meter, Unmeasured
 from dispatcher.ports import ChannelReport, Clock, Ledger, Limiter, Standing, TokenSource
 
 log = get_logger(__name__)
 
 _AWAY = (LedgerUnavailable, LedgerOutdated)
+HANGS = timedelta(seconds=1)
+"""A call of the ledger that takes longer may take much longer: what is in memory meanwhile goes to the spool."""
 RETRY_LEDGER = timedelta(milliseconds=500)
 """How often a ledger that is away is asked whether it is back."""
 
@@ -78,16 +81,25 @@ class Settling:
             settlement(call, decision, attempt_id=id_, worker=self.worker)
             for id_, (call, decision) in zip(ids, decided, strict=True)
         ]
-        began = self.clock.monotonic()
+        began, is_kept = self.clock.monotonic(), False
+
+        def keep() -> None:
+            nonlocal is_kept
+            if not is_kept:
+                is_kept, self.ledger_is_there = True, False
+                self._spool(batch, LedgerUnavailable("it takes long; settling twice is harmless"))
+
         try:
             if not self.ledger_is_there:
                 raise LedgerUnavailable("it was away a moment ago")
-            taken = self.ledger.settle(batch)
+            with meanwhile(keep, after=HANGS):
+                taken = self.ledger.settle(batch)
             unknown = self.ledger.unknown([each.message_id for each in batch if each.message_id not in taken])
         except Exception as error:  # whatever the reason, an answer that came is never dropped
             self.ledger_is_there = False
             self.meter.ledger_failed(LedgerCall.SETTLE)
-            self._spool(batch, error)
+            if not is_kept:
+                self._spool(batch, error)
             return frozenset()
         if unknown:  # a restored backup lacks them: the spool's way keeps them for a person
             self._spool([each for each in batch if each.message_id in unknown], LedgerUnavailable("it lacks messages"))

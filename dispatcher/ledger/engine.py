@@ -19,6 +19,7 @@ from dispatcher.domain.errors import InstallationError, LedgerOutdated, LedgerUn
 from dispatcher.installation import explain
 from dispatcher.ledger.database_errors import Meaning, is_lock, meaning_of
 from dispatcher.ledger.deadlines import OPTION, PROMPT, Deadlines
+from dispatcher.meanwhile import waited
 from dispatcher.private_files import prepare_sqlite
 
 READ_ONLY = "dispatcher_read_only"
@@ -168,6 +169,7 @@ def _await_write_lock(connection: Connection) -> None:
                 if not is_lock(error):
                     # As SQLAlchemy raises errors of statements that it executes itself.
                     raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, sqlite3.Error) from None
+                waited()
                 time.sleep(random.uniform(0.001, 0.004))
             else:
                 return

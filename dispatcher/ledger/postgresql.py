@@ -21,6 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from dispatcher.ledger.database_errors import is_for_every_connection
 from dispatcher.ledger.deadlines import OPTION, Deadlines
 from dispatcher.ledger.types import read_any_moment
+from dispatcher.meanwhile import waited
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -72,6 +73,7 @@ def _ending(gen: Generator[Any, Any, _Value], ends: float) -> Generator[Any, Any
         wanted = next(gen)
         while True:
             ready = yield wanted
+            waited()
             if time.monotonic() > ends:
                 raise _NoAnswerError
             wanted = gen.send(ready)

@@ -1,4 +1,4 @@
-"""Workers whose ledger and whose disk fail at once, and two ledgers that share one home."""
+"""Workers whose ledger and whose disk fail at once, whose ledger hangs, and two ledgers that share one home."""
 
 from __future__ import annotations
 
@@ -88,5 +88,22 @@ def test_two_ledgers_share_a_home_and_each_gets_its_own_answers(
         second.wait(timeout=30)
     set_read_only(postgres, engine, on=False)
     system.worker(PROCESSES="1")
+    system.wait_until(lambda: system.counts() == {State.ACCEPTED: 10})
+    assert set(system.carried_out().values()) == {1}
+
+
+def test_answers_that_land_while_the_ledger_hangs_survive_the_workers_death(system: System, engine: Engine) -> None:
+    """A table that is locked holds up the claim or the settlement; the worker is killed before it is given up."""
+    system.sandbox.settings(latency_ms=800)
+    worker = system.worker(PROCESSES="1", CONCURRENCY="20")
+    system.wait_ready()
+    send_gifts(system, 10)
+    system.wait_until(lambda: system.counts()[State.SENDING] == 10)
+    with engine.begin() as holder:
+        holder.execute(text("LOCK TABLE dispatcher_messages IN ACCESS EXCLUSIVE MODE"))
+        time.sleep(2.7)  # the answers come after 0.8 s; a lock is waited for for 3 s
+        system.kill(worker)
+    system.worker(PROCESSES="1")
+    system.clock()
     system.wait_until(lambda: system.counts() == {State.ACCEPTED: 10})
     assert set(system.carried_out().values()) == {1}

@@ -171,6 +171,8 @@ def worker_of_another_ledger(world: World, _: random.Random) -> Iterator[None]:
     broker = world.broker.url.replace("/0", "/1")
     stranger = Part(kind="stranger", place=0, command=["worker"], settings={"LEDGER_URL": url, "REDIS_URL": broker})
     world.start(stranger)
+    assert stranger.process is not None
+    world.commands.append(stranger.process)  # killed at the end of the world, however that comes
     yield
     world.kill(stranger)
 

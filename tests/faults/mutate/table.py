@@ -667,6 +667,15 @@ MUTATIONS = [
     ),
     Mutation(
         promise="10",
+        breaks="answers stay in memory while the ledger hangs",
+        file="dispatcher/ledger/postgresql.py",
+        function="_ending",
+        old="waited()\n            if time.monotonic() > ends:",
+        new="if time.monotonic() > ends:",
+        test="tests/system/test_spool_disk.py::test_answers_that_land_while_the_ledger_hangs_survive_the_workers_death",
+    ),
+    Mutation(
+        promise="10",
         breaks="an answer to an unknown message is dropped",
         file=f"{_ENGINE}/spooled.py",
         function="settle_spooled",
