@@ -160,3 +160,10 @@ def redis_server() -> str:
         pytest.skip("redis-server is not installed (apt-get install redis-server)")
     version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
     return path if "v=" in version else pytest.skip(f"not a Redis server: {version}")
+
+
+@pytest.fixture(scope="session")
+def pgbouncer() -> str:
+    """Return the path of Debian's pgbouncer, or skip, saying so."""
+    path = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    return path if path is not None else pytest.skip("pgbouncer is not installed (apt-get install pgbouncer)")

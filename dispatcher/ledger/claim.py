@@ -390,7 +390,7 @@ def as_claimed(row: Row[*tuple[Any, ...]]) -> Claimed:
         priority=Priority(row.priority),
         recipient=Recipient(row.recipient),
         body=row.body,
-        gift=None if row.gift is None else gift_from_json(row.gift),
+        gift=gift_from_json(row.gift) if row.channel == Channel.GIFT.value else None,
         campaign_id=row.campaign_id,
         lease=LeaseToken(row.lease_token),
         lease_expires_at=row.lease_expires_at,

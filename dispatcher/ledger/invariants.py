@@ -14,13 +14,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement
+from sqlalchemy import Boolean, ColumnElement, Connection, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from dispatcher.domain.money import MAX_AMOUNT, MINOR_UNITS
+from dispatcher.logs import get_logger
+
+log = get_logger(__name__)
 
 TABLE = "dispatcher_messages"
+_SHOWN = 5
 LONGEST_LIST = 20
 _EARLIEST, _LATEST = "1970-01-01", "3000-01-01"
 
@@ -48,16 +52,16 @@ class Invariant:
 
 
 def _moment(column: str, *, changes: bool) -> Invariant:
-    text = f"{{}}.{column}"
+    cell = f"{{}}.{column}"
     return Invariant(
         name=column,
         rule=f"{column} must be a moment from {_EARLIEST} to {_LATEST}",
         columns=(column,) if changes else (),
-        postgresql=f"({text} >= CAST('{_EARLIEST}' AS date) AND {text} < CAST('{_LATEST}' AS date))",
-        sqlite=f"""(typeof({text}) = 'text' AND {text} >= '{_EARLIEST}' AND {text} < '{_LATEST}'
-            AND date({text}, '+0 days') = substr({text}, 1, 10) AND time({text}) = substr({text}, 12, 8)
-            AND substr({text}, 11, 1) = ' ' AND (length({text}) = 19 OR length({text}) BETWEEN 21 AND 26
-                AND substr({text}, 20, 1) = '.' AND substr({text}, 21) NOT GLOB '*[^0-9]*'))""",
+        postgresql=f"({cell} >= CAST('{_EARLIEST}' AS date) AND {cell} < CAST('{_LATEST}' AS date))",
+        sqlite=f"""(typeof({cell}) = 'text' AND {cell} >= '{_EARLIEST}' AND {cell} < '{_LATEST}'
+            AND date({cell}, '+0 days') = substr({cell}, 1, 10) AND time({cell}) = substr({cell}, 12, 8)
+            AND substr({cell}, 11, 1) = ' ' AND (length({cell}) = 19 OR length({cell}) BETWEEN 21 AND 26
+                AND substr({cell}, 20, 1) = '.' AND substr({cell}, 21) NOT GLOB '*[^0-9]*'))""",
     )
 
 
@@ -185,6 +189,16 @@ def _write_sound_gift(_element: SoundGift, compiler: SQLCompiler, **_: Any) -> s
     return GIFT.holds(compiler.dialect.name)
 
 
+def report_unsound(connection: Connection, rules: tuple[Invariant, ...]) -> None:
+    """Log how many rows break each rule, with the ids of the first."""
+    for rule in rules:
+        broken = f"FROM {TABLE} WHERE NOT {rule.holds(connection.dialect.name)}"
+        found = connection.execute(text(f"SELECT count(*) {broken}")).scalar_one()
+        if found:
+            first = connection.execute(text(f"SELECT id {broken} ORDER BY id LIMIT {_SHOWN}")).scalars()
+            log.warning("unsound_rows", rule=rule.rule, rows=found, first=[str(each) for each in first])
+
+
 def statements(dialect: str, rules: tuple[Invariant, ...]) -> Iterator[str]:
     """Yield the statements that write rules into the ledger."""
     if dialect == "postgresql":
@@ -195,17 +209,18 @@ def statements(dialect: str, rules: tuple[Invariant, ...]) -> Iterator[str]:
             END $$"""
     for each in rules:
         events = ["INSERT"] + ([f"UPDATE OF {', '.join(each.columns)}"] if each.columns else [])
-        broken, said = f"NOT {each.holds(dialect, 'NEW')}", each.rule.replace("'", "''")
+        sound = each.holds(dialect, "NEW")
+        said = each.rule.replace("'", "''")
         if dialect == "postgresql":
             yield (
                 f"CREATE TRIGGER {each.constraint} AFTER {' OR '.join(events)} ON {TABLE} FOR EACH ROW "
-                f"WHEN ({broken}) EXECUTE FUNCTION dispatcher_refuse_row('{said}')"
+                f"WHEN (NOT {sound}) EXECUTE FUNCTION dispatcher_refuse_row('{said}')"
             )
         else:
             for event in events:
                 yield (
                     f"CREATE TRIGGER {each.constraint}_{event.split()[0].lower()} AFTER {event} ON {TABLE} "
-                    f"FOR EACH ROW WHEN {broken} "
+                    f"FOR EACH ROW WHEN NOT {sound} "
                     f"BEGIN SELECT RAISE(ABORT, 'CHECK constraint failed: {each.constraint}: {said}'); END"
                 )
 

@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from dispatcher.ledger.database_errors import is_for_every_connection
 from dispatcher.ledger.deadlines import OPTION, Deadlines
+from dispatcher.ledger.pooler import goes_through_pooler, is_pooled
 from dispatcher.ledger.types import read_any_moment
 from dispatcher.meanwhile import waited
 
@@ -114,37 +115,52 @@ def _connect_with_deadlines(engine: Engine, deadlines: Deadlines) -> None:
 
 
 def _set_up_sessions(engine: Engine, deadlines: Deadlines) -> None:
-    """Set what our sessions rely on, whatever the server's own settings are."""
-    wanted = _as_settings(deadlines)
+    """Set what our sessions rely on, whatever the server's own settings are.
+
+    Behind a pooler, each transaction may meet another session, so each sets it for itself.
+    """
 
     @event.listens_for(engine, "connect")
-    def _say(connection: Any, _record: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        cursor.execute(
-            f"SELECT {_set(wanted, local=False)},"
-            # A server, database or role may have other forms of times as its default, which psycopg does not read.
-            " set_config('datestyle', 'ISO', false), set_config('intervalstyle', 'postgres', false),"
-            " set_config('timezone', 'UTC', false),"
-            # A gift's guard and an answer must survive a crash of the server. Stronger settings stay.
-            " CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
-            " THEN set_config('synchronous_commit', 'on', false) END,"
-            # The default is for disks that turn: with it a claim of 400 reads a ledger of 30,000 messages whole.
-            " CASE WHEN current_setting('random_page_cost') = '4'"
-            " THEN set_config('random_page_cost', '1.1', false) END"
-        )
-        cursor.close()
+    def _set_session(connection: Any, record: ConnectionPoolEntry) -> None:
+        ours = isinstance(connection, psycopg.Connection)
+        if not (ours and is_pooled(connection, record.info)):
+            cursor = connection.cursor()
+            cursor.execute(_settings(deadlines, local=False))
+            cursor.close()
         connection.commit()
-        read_any_moment(connection)
+        if ours:
+            read_any_moment(connection)
 
     @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        other: Deadlines | None = connection.get_execution_options().get(OPTION)
-        if other is None or other == deadlines:
-            return
+    def _set_transaction(connection: Connection) -> None:
+        wanted: Deadlines = connection.get_execution_options().get(OPTION) or deadlines
         driver = connection.connection.driver_connection
-        if isinstance(driver, PostgresqlConnection):
-            driver.answer_within_s = _seconds(other.answer)
-        connection.exec_driver_sql(f"SELECT {_set(_as_settings(other), local=True)}")
+        if wanted != deadlines and isinstance(driver, PostgresqlConnection):
+            driver.answer_within_s = _seconds(wanted.answer)
+        if goes_through_pooler(connection):
+            connection.exec_driver_sql(_settings(wanted, local=True))
+        elif wanted != deadlines:
+            connection.exec_driver_sql(f"SELECT {_set(_as_settings(wanted), local=True)}")
+
+
+def _settings(deadlines: Deadlines, *, local: bool) -> str:
+    """Write the statement that sets what our sessions rely on.
+
+    :param local: for the transaction alone.
+    """
+    end = str(local).lower()
+    return (
+        f"SELECT {_set(_as_settings(deadlines), local=local)},"
+        # A server, database or role may have other forms of times as its default, which psycopg does not read.
+        f" set_config('datestyle', 'ISO', {end}), set_config('intervalstyle', 'postgres', {end}),"
+        f" set_config('timezone', 'UTC', {end}),"
+        # A gift's guard and an answer must survive a crash of the server. Stronger settings stay.
+        " CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
+        f" THEN set_config('synchronous_commit', 'on', {end}) END,"
+        # The default is for disks that turn: with it a claim of 400 reads a ledger of 30,000 messages whole.
+        " CASE WHEN current_setting('random_page_cost') = '4'"
+        f" THEN set_config('random_page_cost', '1.1', {end}) END"
+    )
 
 
 def _as_settings(deadlines: Deadlines) -> dict[str, timedelta]:

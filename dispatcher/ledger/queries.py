@@ -259,7 +259,7 @@ def _message(row: Row[tuple[object, ...]]) -> Message:
             "priority": Priority(values["priority"]),
             "state": State(values["state"]),
             "recipient": REDACTED if values["redacted_at"] is not None else Recipient(values["recipient"]),
-            "gift": None if values["gift"] is None else gift_from_json(values["gift"]),
+            "gift": gift_from_json(values["gift"]) if values["channel"] == Channel.GIFT.value else None,
             "tags": _tags(values["tags"]),
             "last_outcome": None if values["last_outcome"] is None else OutcomeKind(values["last_outcome"]),
         }

@@ -118,7 +118,7 @@ def _tolerant_moment() -> TypeEngine[Any]:
 
             return tolerant
 
-    return TolerantMoment()
+    return TolerantMoment()  # type: ignore[no-untyped-call]
 
 
 def read_any_moment(connection: psycopg.Connection[Any]) -> None:

@@ -552,7 +552,7 @@ def test_a_step_goes_by_the_primary_key_and_never_through_the_whole_table(engine
     rows = f"""
         INSERT INTO dispatcher_messages (id, channel, priority, state, recipient, body, fingerprint, tags, source,
             due_at, expires_at, max_attempts, created_at, updated_at)
-        SELECT {OLD[kind]}, 'sms', 'bulk', 'accepted', '+61' || CAST(n AS text), 'Hello', 'x', '[]', 'test',
+        SELECT {OLD[kind]}, 'sms', 'bulk', 'accepted', '+' || CAST(61400000000 + n AS text), 'Hello', 'x', '[]', 'test',
             :old, :old, 5, :old, :old
         FROM {SERIES[kind]}
     """

@@ -49,6 +49,24 @@ _KEPT = "tests/ledger/test_retention.py"
 _BOUNDS = "tests/ledger/test_lower_bounds.py"
 MUTATIONS = [
     Mutation(
+        promise="13",
+        breaks="one gift that is older than the ledger's rules stops a claim",
+        file=f"{_LEDGER}/claim.py",
+        function="_due",
+        old="SoundGift()",
+        new="literal(value=1) == 1",
+        test="tests/ledger/test_invariants.py::test_a_row_that_is_older_than_the_rules_stops_nobody",
+    ),
+    Mutation(
+        promise="13",
+        breaks="a gift of 5.999 AUD is taken from a producer's SQL",
+        file=f"{_LEDGER}/invariants.py",
+        function="statements",
+        old='each.holds(dialect, "NEW")',
+        new='"true"',
+        test="tests/ledger/test_invariants.py::test_the_database_refuses_it",
+    ),
+    Mutation(
         promise="1",
         breaks="a claim skips what was queued while its lower bound was searched",
         file=f"{_LEDGER}/lower_bounds.py",
