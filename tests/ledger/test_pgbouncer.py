@@ -115,12 +115,18 @@ def test_each_transaction_has_our_settings_and_others_keep_theirs(pooled: str, f
         connection.execute(
             text(f"ALTER DATABASE {make_url(fresh_postgres).database} SET timezone = 'Australia/Sydney'")
         )
+        connection.execute(text(f"ALTER DATABASE {make_url(fresh_postgres).database} SET synchronous_commit = off"))
     ours = make_engine(pooled)
     theirs = create_engine(pooled, connect_args={"prepare_threshold": None})
     shown = text("SELECT current_setting('datestyle') || current_setting('random_page_cost')")
+    bounded = text(
+        "SELECT concat_ws(' ', current_setting('synchronous_commit'), current_setting('statement_timeout'), "
+        "current_setting('lock_timeout'))"
+    )
     try:
         with ours.connect() as one, ours.connect() as other:  # both sessions of the pool
             assert {one.execute(shown).scalar(), other.execute(shown).scalar()} == {"ISO, DMY1.1"}
+            assert {one.execute(bounded).scalar(), other.execute(bounded).scalar()} == {"on 10s 3s"}
         with theirs.connect() as one, theirs.connect() as other:
             assert {str(each.execute(shown).scalar())[-1] for each in (one, other)} == {"4"}
         now = LedgerClock(ours)
