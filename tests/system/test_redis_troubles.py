@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from dispatcher import Sms
 from dispatcher.broker import make_ringing_app, seal
@@ -68,21 +69,47 @@ def stop(processes: list[subprocess.Popen[bytes]], *, seconds: float = 15) -> No
     assert [process.wait(timeout=seconds) for process in processes] == [0] * len(processes)
 
 
-TROUBLES = {
-    "a demoted server": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
-    "a full server": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+def demote(send: Callable[..., Any]) -> None:
+    """Have the server answer writes with READONLY."""
+    send("REPLICAOF", "127.0.0.1", "1")
+
+
+def fill(send: Callable[..., Any]) -> None:
+    """Have the server answer writes with OOM."""
+    send("CONFIG", "SET", "maxmemory", "1")
+
+
+def lose_disk(send: Callable[..., Any]) -> None:
+    """Have the server answer writes with MISCONF: it was to save its data, and its folder is gone."""
+    send("CONFIG", "SET", "save", "3600 1")
+    shutil.rmtree(send("CONFIG", "GET", "dir")[b"dir"])
+    send("SET", "test:unsaved", "1")
+    send("BGSAVE")
+    while send("INFO", "persistence")["rdb_last_bgsave_status"] != "err":
+        time.sleep(0.02)
+
+
+TROUBLES: dict[str, tuple[Callable[[Callable[..., Any]], None], tuple[str, ...]]] = {
+    "READONLY": (demote, ("REPLICAOF", "NO", "ONE")),
+    "OOM": (fill, ("CONFIG", "SET", "maxmemory", "0")),
+    "MISCONF": (lose_disk, ("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")),
 }
-"""What makes a server refuse to write, and what ends it."""
+"""What makes a server refuse to write, by its error, and what ends it."""
 
 
-@pytest.mark.parametrize("name", ["a demoted server", pytest.param("a full server", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "name",
+    ["READONLY", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("OOM", "MISCONF"))],
+)
 def test_a_server_that_refuses_to_write_is_waited_for(system: System, redis_of_its_own: Stoppable, name: str) -> None:
     client = admin_of(redis_of_its_own)
     processes = run(system)
     with one_sms_arrives(system, "before"):
         pass
     begin, end = TROUBLES[name]
-    client(*begin)
+    begin(client)
+    with pytest.raises(ResponseError, match={"READONLY": "read only", "OOM": "maxmemory", "MISCONF": "MISCONF"}[name]):
+        client("SET", "test:refused", "1")
     late = [system.worker()]
     with one_sms_arrives(system, "meanwhile"):
         time.sleep(6)
@@ -93,7 +120,7 @@ def test_a_server_that_refuses_to_write_is_waited_for(system: System, redis_of_i
 
 
 def test_sigterm_is_heard_while_a_server_refuses_to_write(system: System, redis_of_its_own: Stoppable) -> None:
-    admin_of(redis_of_its_own)(*TROUBLES["a demoted server"][0])
+    demote(admin_of(redis_of_its_own))
     processes = [system.worker(), system.clock()]
     time.sleep(5)
     assert alive(processes), system.logs()
