@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -62,9 +64,21 @@ def alive(processes: list[subprocess.Popen[bytes]]) -> bool:
     return all(process.poll() is None for process in processes)
 
 
+def handles_sigterm(process: subprocess.Popen[bytes]) -> bool:
+    """Return whether a process has set a handler for SIGTERM: before that, it has only begun (proc(5), SigCgt)."""
+    try:
+        caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+    except FileNotFoundError:
+        return False
+    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def stop(processes: list[subprocess.Popen[bytes]], *, seconds: float = 15) -> None:
-    """Send SIGTERM, and require that each process ends well."""
+    """Send SIGTERM, once each process has a handler for it, and require that it ends well."""
     for process in processes:
+        ends = time.monotonic() + 30
+        while not handles_sigterm(process) and time.monotonic() < ends:
+            time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
     assert [process.wait(timeout=seconds) for process in processes] == [0] * len(processes)
 
