@@ -12,7 +12,8 @@ from dispatcher import Dispatcher
 from dispatcher.domain.errors import LedgerUnavailable
 from dispatcher.domain.state import State
 from dispatcher.ledger import Filter
-from dispatcher.wiring import Services
+from dispatcher.spool_files import SpoolCounts, count
+from dispatcher.wiring import Services, spool_folder
 from tests.faults.chaos.wires import LedgerWire, Wires
 from tests.faults.crash.house import House, SettleIn, assert_doubt_was_handled, assert_sent_once
 from tests.ledgers import Postgres
@@ -105,4 +106,4 @@ def test_a_settlement_whose_commit_is_in_doubt_is_settled_again_and_changes_noth
     cut_house.goes_on()
     services.close()
     assert_sent_once(cut_house)
-    assert not list((cut_house.settings.home / "spool").glob("*")), "what was spooled is settled and gone"
+    assert count(spool_folder(cut_house.settings)) == SpoolCounts(waiting=0, quarantined=0), "it is settled and gone"

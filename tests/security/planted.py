@@ -151,4 +151,5 @@ def seen_by_others(system: System) -> str:
 
 def spooled(folders: Iterable[Path]) -> str:
     """Return what is spooled now."""
-    return "\n".join(path.read_text() for folder in folders if folder.exists() for path in folder.iterdir())
+    files = (path for folder in folders if folder.exists() for path in folder.rglob("*") if path.is_file())
+    return "\n".join(path.read_text() for path in files)
