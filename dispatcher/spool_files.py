@@ -36,10 +36,11 @@ def count(root: Path) -> SpoolCounts:
 
 
 def check_writable(root: Path) -> None:
-    """Write a file into the spools' folder, wait for the disk, and remove it.
+    """Write a file into the spools' folder, wait for the disk, and remove it, and the folder if there was none.
 
     :raises OSError: an answer could not be kept there now.
     """
+    existed = root.exists()
     make_folder(root)
     path = root / f".write-test-{os.getpid()}"
     try:
@@ -48,6 +49,9 @@ def check_writable(root: Path) -> None:
             os.fsync(file.fileno())
     finally:
         path.unlink(missing_ok=True)
+        if not existed:
+            with suppress(OSError):  # somebody else writes there by now
+                root.rmdir()
 
 
 def _count(root: Path, kind: str) -> int:
