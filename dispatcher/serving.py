@@ -15,6 +15,7 @@ from dispatcher.domain.errors import IdempotencyConflict, InvalidMessage, Ledger
 from dispatcher.engine.settling import RETRY_LEDGER
 from dispatcher.logs import get_logger
 from dispatcher.preflight import Role, check_installation
+from dispatcher.private_files import make_folder
 from dispatcher.settings import Settings
 from dispatcher.telemetry import configure_logs
 from dispatcher.wiring import Services, redis_server, require_api, require_spool, secure_home, spool_folder
@@ -42,6 +43,7 @@ def serve_worker(settings: Settings) -> int:
     check_installation(settings, Role.WORKER)
     intake = _intake(settings)
     require_spool(settings)
+    make_folder(spool_folder(settings))
     _check_ledger(settings)
     if intake is None:
         return _run_worker(settings, on_stop=None)

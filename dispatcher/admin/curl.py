@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 from dispatcher.domain.attempt import Claimed, Trigger
 from dispatcher.domain.identity import LeaseToken, MessageId
+from dispatcher.domain.message import GiftContent
 from dispatcher.domain.recipient import Recipient
 from dispatcher.gateway.endpoints import Endpoint, send_request
 from dispatcher.ledger import Message
@@ -27,6 +29,10 @@ def as_curl(message: Message, endpoint: Endpoint, *, base_url: str, reveal: bool
     return " \\\n  ".join(parts)
 
 
+def _without_note(gift: GiftContent) -> GiftContent:
+    return replace(gift, note="…" if gift.note else "")
+
+
 def _claimed(message: Message, *, reveal: bool) -> Claimed:
     """Return the message as the gateway takes it. It is held by nobody: this is only looked at."""
     return Claimed(
@@ -35,7 +41,7 @@ def _claimed(message: Message, *, reveal: bool) -> Claimed:
         priority=message.priority,
         recipient=message.recipient if reveal else Recipient(message.recipient.masked),
         body=message.body if reveal or message.body is None else "…",
-        gift=message.gift,
+        gift=message.gift if reveal or message.gift is None else _without_note(message.gift),
         campaign_id=message.campaign_id,
         lease=LeaseToken(message.id),
         lease_expires_at=message.updated_at,
