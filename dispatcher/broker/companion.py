@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 from dispatcher.logs import get_logger
 
@@ -13,6 +15,11 @@ log = get_logger(__name__)
 
 _RESTART_SECONDS = 1.0
 _LOOK_SECONDS = 0.2
+
+# A child that is forked while a program is being started inherits both pipes of the start, and holds them open for as
+# long as it lives: `Popen` would wait for the end of the one, the program for the end of the other. So a fork waits.
+_starting = threading.Lock()
+os.register_at_fork(before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release)
 
 
 class Companion:
@@ -55,13 +62,7 @@ class Companion:
                 self._stopping.wait(_RESTART_SECONDS)
 
     def _run(self) -> int:
-        with subprocess.Popen(self._command, stdin=subprocess.PIPE) as process:
-            assert process.stdin is not None  # noqa: S101 - it is a pipe
-            try:
-                process.stdin.write(self._standard_input)
-                process.stdin.close()
-            except BrokenPipeError:
-                return process.wait()
+        with self._start() as process:
             told = False
             while True:
                 try:
@@ -70,3 +71,13 @@ class Companion:
                     if self._stopping.is_set() and not told:
                         told = True
                         process.terminate()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with _starting:
+            process = subprocess.Popen(self._command, stdin=subprocess.PIPE)
+            assert process.stdin is not None  # noqa: S101 - it is a pipe
+            with suppress(BrokenPipeError):  # it has ended already, and its status says why
+                process.stdin.write(self._standard_input)
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        return process
