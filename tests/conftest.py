@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -32,6 +33,11 @@ _MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 8 * 1024**3:
     # Every commit of every ledger waits for the disk otherwise. Processes that tests start inherit it.
     os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell has those that it starts in the background ignore it, and they pass that on to what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

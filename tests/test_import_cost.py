@@ -48,6 +48,9 @@ with Dispatcher.from_env() as dispatcher, ThreadPoolExecutor(16) as pool:
 UNAVOIDABLE = "import sqlalchemy.dialects.sqlite, pydantic, redis, phonenumbers"
 """The libraries of an enqueue: their cost alone shows how fast this machine is at the moment."""
 
+busy_at_times = pytest.mark.flaky(reruns=2, reruns_delay=1)
+"""What is measured is processor time, which others lengthen little: these tests need not run alone."""
+
 OTHERS_WORK = (
     *(
         "aiohttp",
@@ -132,7 +135,7 @@ def test_an_offender_is_named_with_its_importers(environment: dict[str, str], tm
     ]
 
 
-@pytest.mark.timed
+@busy_at_times
 @pytest.mark.parametrize("redis_is_there", [True, False], ids=["rung", "unheard"])
 def test_the_first_enqueue_takes_350_ms_and_60_mb_at_the_most(
     environment: dict[str, str], tmp_path: Path, valkey: str, redis_is_there: bool
@@ -144,7 +147,7 @@ def test_the_first_enqueue_takes_350_ms_and_60_mb_at_the_most(
     assert enqueue.cpu <= 0.350 or enqueue.cpu <= 1.6 * _here(UNAVOIDABLE, tmp_path)
 
 
-@pytest.mark.timed
+@busy_at_times
 def test_a_status_takes_500_ms_at_the_most(environment: dict[str, str], tmp_path: Path, valkey: str) -> None:
     environment["DISPATCHER_REDIS_URL"] = valkey
     status = least_cost(COMMAND.format(words=["status"]), tmp_path, environment, enough=0.500)

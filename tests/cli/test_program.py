@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -236,12 +235,7 @@ def test_a_person_is_asked_before_more_than_one_is_replayed(offline: Shell) -> N
 
 def test_ctrl_c_ends_quietly(shell: Shell) -> None:
     process = subprocess.Popen(
-        [PROGRAM, "sms", MOBILE, "Hi", "--wait", "30"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Whoever began these tests may ignore it, and so would this process.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        [PROGRAM, "sms", MOBILE, "Hi", "--wait", "30"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     until = time.monotonic() + 30
     while shell.rows() == 0:

@@ -75,6 +75,7 @@ def test_suspect_an_hour_of_one_time_codes_with_one_poisonous_text(house: House)
     assert (found.attempts_made, paused(house)) == (0, [])
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("answer", [FORBIDDEN, UNKNOWN, UNPAID, REFUSED], ids=lambda each: str(each.http_status))
 @pytest.mark.parametrize("make", [sms, gift], ids=["sms", "gift"])
 def test_suspect_a_real_configuration_fault_pauses_within_four_calls(
@@ -97,6 +98,7 @@ def test_suspect_a_real_configuration_fault_pauses_within_four_calls(
     assert set(house.states(*messages)) == {State.ACCEPTED}
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("answer", [FORBIDDEN, UNKNOWN, UNPAID], ids=lambda each: str(each.http_status))
 def test_suspect_neighbours_pause_the_channel_even_if_the_test_call_works(house: House, answer: Outcome) -> None:
     messages = [sms(house.clock.now(), f"text {n}") for n in range(20)]
@@ -109,6 +111,7 @@ def test_suspect_neighbours_pause_the_channel_even_if_the_test_call_works(house:
     assert "2 others, one after the other" in paused(house)[0]
 
 
+@pytest.mark.one_database
 def test_suspect_a_lasting_fault_kills_nothing_however_often_the_channel_reopens(house: House) -> None:
     messages = [sms(house.clock.now(), f"text {n}") for n in range(6)]
     house.enqueue(*messages)
@@ -120,6 +123,7 @@ def test_suspect_a_lasting_fault_kills_nothing_however_often_the_channel_reopens
     assert len(house.transport.carried) <= 6 + 3 + 40 * 1, "one message each time the channel opens"
 
 
+@pytest.mark.one_database
 def test_suspect_a_batch_in_flight_that_draws_one_answer_goes_back_without_spending_attempts(house: House) -> None:
     house.capacity = 256
     messages = [sms(house.clock.now(), f"text {n}") for n in range(200)]
@@ -132,6 +136,7 @@ def test_suspect_a_batch_in_flight_that_draws_one_answer_goes_back_without_spend
     assert {(each.state, each.attempts_made) for each in found} == {(State.QUEUED, 0)}
 
 
+@pytest.mark.one_database
 def test_suspect_a_batch_in_flight_on_a_dead_token_that_is_answered_403_is_sent_with_the_next(house: House) -> None:
     house.capacity = 256
     messages = [sms(house.clock.now(), f"text {n}") for n in range(200)]
@@ -151,6 +156,7 @@ def test_suspect_a_batch_in_flight_on_a_dead_token_that_is_answered_403_is_sent_
     assert paused(house) == []
 
 
+@pytest.mark.one_database
 def test_suspect_a_late_403_of_the_old_token_is_not_the_messages_fault(house: House) -> None:
     """It lands in one batch with a message that was accepted with the new token."""
     late, fine = (replace(claimed(house), refused_generation=None) for _ in range(2))
@@ -173,6 +179,7 @@ def sent(message: Claimed, what: Outcome, *, generation: int) -> Sent:
     )
 
 
+@pytest.mark.one_database
 def test_suspect_poison_goes_behind_the_others_and_is_tried_in_no_tight_loop(house: House) -> None:
     house.capacity = 4
     poison = sms(house.clock.now(), POISON)
@@ -211,6 +218,7 @@ def begin_campaign(house: House, *texts: str) -> tuple[UUID, list[NewMessage]]:
     return id_, messages
 
 
+@pytest.mark.one_database
 def test_suspect_a_campaign_full_of_poison_is_paused_and_one_time_codes_go_on(house: House) -> None:
     house.capacity = 8
     campaign, _ = begin_campaign(house, *(f"{POISON} {n}" for n in range(200)))
@@ -238,6 +246,7 @@ def test_suspect_a_campaign_full_of_poison_is_paused_and_one_time_codes_go_on(ho
     assert len(house.transport.carried) - len(codes) < 40, "it is asked in vain only a few times an hour"
 
 
+@pytest.mark.one_database
 def test_suspect_a_fault_that_a_campaign_met_pauses_the_channel_once_others_meet_it(house: House) -> None:
     begin_campaign(house, *(f"text {n}" for n in range(50)))
     house.transport.answer = lambda _: UNKNOWN
@@ -249,6 +258,7 @@ def test_suspect_a_fault_that_a_campaign_met_pauses_the_channel_once_others_meet
     assert len(paused(house)) == 1
 
 
+@pytest.mark.one_database
 def test_suspect_an_unknown_sku_dies_alone_and_its_guard_goes_with_it(house: House) -> None:
     cards = [gift(house.clock.now()) for _ in range(10)]
     house.enqueue(*cards)
@@ -267,6 +277,7 @@ def test_suspect_an_unknown_sku_dies_alone_and_its_guard_goes_with_it(house: Hou
     assert house.books.message(wrong).state is State.ACCEPTED
 
 
+@pytest.mark.one_database
 def test_suspect_what_is_sent_again_by_a_person_begins_anew(house: House) -> None:
     poison, fine = sms(house.clock.now(), POISON), sms(house.clock.now(), "fine")
     house.enqueue(poison, fine)
@@ -280,6 +291,7 @@ def test_suspect_what_is_sent_again_by_a_person_begins_anew(house: House) -> Non
     assert house.transport.sends_of(poison.id) - before == 3
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("seed", range(3))
 def test_suspect_spurious_401s_on_good_tokens_pause_nothing(house: House, seed: int) -> None:
     """5 % of answers: one message in four hundred draws two in a row."""
@@ -293,6 +305,7 @@ def test_suspect_spurious_401s_on_good_tokens_pause_nothing(house: House, seed: 
     assert set(house.states(*messages)) == {State.ACCEPTED}
 
 
+@pytest.mark.one_database
 def test_suspect_one_message_at_a_time_until_one_is_accepted(house: House) -> None:
     house.capacity = 10
     poison = sms(house.clock.now(), POISON)
@@ -306,6 +319,7 @@ def test_suspect_one_message_at_a_time_until_one_is_accepted(house: House) -> No
     assert sizes[:2] == [1, 10]
 
 
+@pytest.mark.one_database
 def test_suspect_the_test_call_that_fails_otherwise_proves_nothing(house: House) -> None:
     poison, fine = sms(house.clock.now(), POISON), sms(house.clock.now(), "fine")
     house.enqueue(poison)
@@ -318,6 +332,7 @@ def test_suspect_the_test_call_that_fails_otherwise_proves_nothing(house: House)
     assert (house.states(fine), paused(house)) == ([State.ACCEPTED], [])
 
 
+@pytest.mark.one_database
 def test_suspect_an_acceptance_meanwhile_outweighs_the_test_call(house: House) -> None:
     """Nothing of a suspicion that is over is left for a test call that ends late."""
     house.enqueue(sms(house.clock.now(), POISON))

@@ -52,7 +52,7 @@ def test_fifty_processes_with_an_expired_token_make_one_token_request(system: Sy
 
 @pytest.mark.alone
 def test_invariant_8_the_rate_holds_across_the_fleet_and_is_used(system: System) -> None:
-    rate, burst, messages = 50, 5, 600
+    rate, burst, messages = 50, 5, 400
     workers = [system.worker(SMS_RATE=f"{rate}/s burst {burst}", PROCESSES="1") for _ in range(4)]
     system.clock()
     system.wait_ready(workers=len(workers))
