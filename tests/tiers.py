@@ -6,6 +6,8 @@ once, on PostgreSQL.
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 MARKERS = (
@@ -13,7 +15,7 @@ MARKERS = (
     "exhaustive: too long for every commit; part of make test-all",
     "one_database: make test runs it on PostgreSQL alone",
     "alone: nothing runs beside it",
-    "timed: asserts that something is quick; runs alone, and passes if it is quick in one of three tries",
+    "timed: asserts that something is quick; runs before what is busy, and passes if it is quick in one of three tries",
 )
 
 
@@ -29,16 +31,15 @@ class Tiers:
                 item.add_marker(pytest.mark.exhaustive)
             if item.get_closest_marker("timed"):
                 # An upper bound on time holds if it can be met: a busy machine proves nothing against it.
-                item.add_marker(pytest.mark.alone)
                 item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
         items.sort(key=_rank)
+        items[:] = _dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def _rank(item: pytest.Item) -> tuple[int, float]:
-    """Order tests for processes that share the work, each beginning with a part of the list and taking from its end.
+    """Order tests: what runs alone comes first, and what takes long comes last, longest first by its time limit.
 
-    Tests that run alone come first, while the other processes have short tests to end. Long ones come last, longest
-    first by their time limit, so that no process is left with one at the end.
+    Then the other processes wait once, and none is left with a long test at the end.
     """
     if item.get_closest_marker("alone"):
         return (0, 0)
@@ -46,3 +47,21 @@ def _rank(item: pytest.Item) -> tuple[int, float]:
         return (1, 0)
     limit = item.get_closest_marker("timeout")
     return (2, -float(limit.args[0]) if limit else 0)
+
+
+def _dealt(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Have each of the processes, which begin with equal parts of the list, begin with its share of the timed tests.
+
+    These mostly wait, so they disturb one another little.
+    """
+    timed = [item for item in items if item.get_closest_marker("timed")]
+    alone = [item for item in items if item.get_closest_marker("alone")]
+    others = [item for item in items if not item.get_closest_marker("timed") and not item.get_closest_marker("alone")]
+    dealt = alone
+    for n in range(processes):
+        part = (len(items) - len(dealt) + (len(alone) if n == 0 else 0)) // (processes - n)
+        share = timed[n::processes]
+        room = max(0, part - len(share) - (len(alone) if n == 0 else 0))
+        dealt += share + others[:room]
+        del others[:room]
+    return dealt + others

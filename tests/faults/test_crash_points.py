@@ -189,6 +189,7 @@ def test_a_clock_dies_in_a_bulk_replay(house: House, point: CrashPoint, engine: 
     assert (found.state, found.done) == (Stage.DONE, 1)
 
 
+@pytest.mark.one_database  # tests/campaigns/test_intake.py has both
 @pytest.mark.parametrize(
     "point", [CrashPoint.IN_INTAKE_PAGE, CrashPoint.AFTER_INTAKE_PAGE], ids=lambda point: point.name
 )

@@ -107,7 +107,7 @@ def test_invariant_1_nothing_is_lost_when_redis_is_flushed_and_a_worker_killed_i
 
 
 @pytest.mark.one_database
-@pytest.mark.parametrize("transport", ["requests", "aiohttp"])
+@pytest.mark.parametrize("transport", [pytest.param("requests", marks=pytest.mark.exhaustive), "aiohttp"])
 def test_a_warm_stop_leaves_nothing_in_flight_unaccounted_for(system: System, transport: str) -> None:
     system.environment["DISPATCHER_TRANSPORT"] = transport
     system.sandbox.settings(latency_ms=300)
