@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import random
@@ -35,6 +36,8 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY
     os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
 
+gc.disable()  # until the tests are collected, which leaves next to no garbage
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell has those that it starts in the background ignore it, and they pass that on to what they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -51,6 +54,12 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.pluginmanager.register(Turns(worker["testrunuid"]))
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests themselves, a million objects that stay, out of every collection of garbage from now on."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header() -> str:
