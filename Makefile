@@ -57,9 +57,11 @@ bench-quick: $(VENV)/.bench ## The same with few rows and one round, in under tw
 	@$(BIN)/python benchmarks/throughput.py --quick --messages 16000
 
 # The part of `make test-all` that the quarter of an hour of CI has room for: every install that an image or the README
-# promises, and the ways of a message on each database and transport.
+# promises, a message's way on each database and transport, and what a crash or a lost Redis does to it.
 EXHAUSTIVE := tests/install/test_locks.py tests/install/test_readme.py tests/install/test_plain.py \
-	tests/system/test_way.py tests/system/test_broker_intake.py tests/faults/test_two_of_everything.py
+	tests/system/test_way.py tests/system/test_broker_intake.py tests/system/test_redis_troubles.py \
+	tests/system/test_suspect.py tests/engine/test_suspect.py tests/campaigns/test_intake.py \
+	tests/faults/test_two_of_everything.py tests/faults/test_crash_points.py tests/faults/test_model.py
 ci: check ## What CI runs: `make check`, and the exhaustive tests that fit
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m exhaustive $(EXHAUSTIVE)
 

@@ -92,7 +92,7 @@ def loaded_by(program: str, folder: Path, environment: Mapping[str, str]) -> Loa
     return Loaded(json.loads(report.read_text()))
 
 
-def least_cost(program: str, folder: Path, environment: Mapping[str, str], *, enough: float, times: int = 5) -> Cost:
+def least_cost(program: str, folder: Path, environment: Mapping[str, str], *, enough: float, times: int = 3) -> Cost:
     """Run a program until one run takes no more CPU than is enough, ``times`` at the most; return the least of each.
 
     Another process that runs at the same time makes each run dearer, never cheaper. Bytecode is written, as pip does

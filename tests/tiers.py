@@ -1,7 +1,7 @@
 """Chooses what ``make test`` runs of the tests, and in which order; ``make test-all`` runs all.
 
-Both databases pass the same tests of the ledger at every commit. A test of whole systems that takes seconds runs there
-once, on PostgreSQL.
+Both databases pass the same tests of the ledger at every commit. A test of whole systems or of a crash, which takes
+longer, runs in ``make test`` on PostgreSQL alone; ``make ci`` adds most of what is left.
 """
 
 from __future__ import annotations

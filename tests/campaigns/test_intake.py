@@ -115,6 +115,7 @@ def dying_after(count: int, stream: Iterator[dict[str, str]]) -> Iterator[dict[s
         yield row
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("survives", [0, 1, 2500, 4001, 9999])
 def test_a_killed_intake_goes_on_where_it_was_and_loads_nobody_twice(
     engine: Engine, clock: FakeClock, books: Books, survives: int, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,8 @@ from tests.faults.crash.house import BELLS, House, SettleIn, assert_doubt_was_ha
 from tests.faults.crash.points import CrashPoint, crash_in_transaction, dies
 from tests.making import NUMBER
 
+pytestmark = pytest.mark.one_database
+
 RECIPIENTS = 12_000
 """More than one page of an intake."""
 
@@ -189,7 +191,6 @@ def test_a_clock_dies_in_a_bulk_replay(house: House, point: CrashPoint, engine: 
     assert (found.state, found.done) == (Stage.DONE, 1)
 
 
-@pytest.mark.one_database  # tests/campaigns/test_intake.py has both
 @pytest.mark.parametrize(
     "point", [CrashPoint.IN_INTAKE_PAGE, CrashPoint.AFTER_INTAKE_PAGE], ids=lambda point: point.name
 )

@@ -185,6 +185,7 @@ def as_it_ought_to_be(each: Expected) -> dict[str, object]:
     return ours | {"lease_token": each.lease, "lease_expires_at": each.lease_ends}
 
 
+@pytest.mark.one_database
 @pytest.mark.timeout(300 * EXAMPLES)  # seconds; on an idle machine it takes a tenth of that
 def test_whatever_happens_in_any_order_the_ledger_is_as_its_model_says(
     ledger_url: str, monkeypatch: pytest.MonkeyPatch

@@ -133,6 +133,7 @@ def test_a_server_that_refuses_to_write_is_waited_for(system: System, redis_of_i
     stop(processes + late)
 
 
+@pytest.mark.exhaustive
 def test_sigterm_is_heard_while_a_server_refuses_to_write(system: System, redis_of_its_own: Stoppable) -> None:
     demote(admin_of(redis_of_its_own))
     processes = [system.worker(), system.clock()]
@@ -158,6 +159,7 @@ def test_a_redis_that_is_lost_under_load_ends_nothing(system: System, redis_of_i
     stop(processes)
 
 
+@pytest.mark.exhaustive
 def test_a_redis_that_is_lost_while_a_pump_waits_for_a_token_ends_nothing(
     system: System, redis_of_its_own: Stoppable
 ) -> None:
@@ -182,6 +184,7 @@ def test_sigterm_is_heard_while_redis_is_away(system: System, redis_of_its_own: 
     stop(processes + late)
 
 
+@pytest.mark.exhaustive
 def test_a_broadcast_of_celery_does_nothing(system: System, redis_of_its_own: Stoppable) -> None:
     from celery import Celery
 

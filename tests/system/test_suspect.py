@@ -21,6 +21,8 @@ from dispatcher.wiring import Services
 from tests.limits.fleet import let_pass, seconds
 from tests.making import NUMBER
 
+pytestmark = pytest.mark.one_database
+
 POISON = "Dear ${jndi:ldap}"
 
 
