@@ -22,7 +22,7 @@ from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
 from benchmarks.growth import CAMPAIGN, fresh, wish
 from benchmarks.report import write
@@ -66,16 +66,17 @@ def main() -> None:
 def compared(url: str, size: int, seconds: float) -> dict[str, float]:
     """Measure a fresh ledger before and after so many of its rows died under a snapshot; return the ratios."""
     engine, campaign = prepared(url, size), uuid4()
-    with engine.begin() as connection:
+    filler = create_engine(engine.url, poolclass=NullPool)  # without the deadlines of a ledger's sessions
+    with filler.begin() as connection:
         connection.execute(text(CAMPAIGN), {"id": campaign, "name": "half of the dead rows", "state": "running"})
-    settle_all(engine)
+    settle_all(filler)
     clean = costs(engine, seconds)
-    with engine.begin() as connection:
+    with filler.begin() as connection:
         for state, count in (("queued", size), ("sending", size // 3)):
             connection.execute(text(ROWS), {"state": state, "count": count, "campaign": campaign})
-    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as holder:
+    with filler.connect().execution_options(isolation_level="REPEATABLE READ") as holder:
         holder.execute(text("SELECT count(*) FROM dispatcher_campaigns"))
-        settle_all(engine)
+        settle_all(filler)
         held = costs(engine, seconds)
     engine.dispose()
     ratios = {name: held[name] / clean[name] for name in clean}

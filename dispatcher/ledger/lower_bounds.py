@@ -12,7 +12,7 @@ their own time or a later one. A bound is therefore never later than ``SLACK`` b
 than that and clocks that agree within it always write above it. What remains is a row that was dated back by more: by
 a transaction that stayed open longer, by an application whose clock is slow, by a campaign whose file is imported
 while it runs, by a producer's own SQL. The next search sees it, as it reads from the very beginning. So it waits for a
-second at the most, or for ten times what one search takes; and only while there are dead entries, as without them no
+second at the most, or for thirty times what one search takes; and only while there are dead entries, as without them no
 bound is used.
 
 SQLite removes an index entry with its row, so there no bound is needed.
@@ -41,7 +41,7 @@ WALK = timedelta(microseconds=100)
 """A search for one value that takes the server longer read many dead entries; without them it takes a fifth of this."""
 EVERY_S = 1.0
 """For how long a bound is used before it is searched again."""
-SHARE = 10
+SHARE = 30
 """A search takes at most one part in so many of the time, however many dead entries there are."""
 
 
