@@ -50,18 +50,19 @@ def _rank(item: pytest.Item) -> tuple[int, float]:
 
 
 def _dealt(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
-    """Have each of the processes, which begin with equal parts of the list, begin with its share of the timed tests.
+    """Give each process its share of the timed tests first; pytest-xdist gives each an equal part of the list.
 
-    These mostly wait, so they disturb one another little.
+    Timed tests mostly wait, so they disturb one another little. Tests that run alone come before them.
     """
     timed = [item for item in items if item.get_closest_marker("timed")]
-    alone = [item for item in items if item.get_closest_marker("alone")]
-    others = [item for item in items if not item.get_closest_marker("timed") and not item.get_closest_marker("alone")]
-    dealt = alone
+    first = [item for item in items if item.get_closest_marker("alone")]
+    special = {*timed, *first}
+    others = [item for item in items if item not in special]
+    dealt: list[pytest.Item] = []
     for n in range(processes):
-        part = (len(items) - len(dealt) + (len(alone) if n == 0 else 0)) // (processes - n)
-        share = timed[n::processes]
-        room = max(0, part - len(share) - (len(alone) if n == 0 else 0))
-        dealt += share + others[:room]
-        del others[:room]
+        part = (len(items) - len(dealt)) // (processes - n)
+        begin = (first if n == 0 else []) + timed[n::processes]
+        fill = max(0, part - len(begin))
+        dealt += begin + others[:fill]
+        del others[:fill]
     return dealt + others

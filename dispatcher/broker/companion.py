@@ -16,8 +16,8 @@ log = get_logger(__name__)
 _RESTART_SECONDS = 1.0
 _LOOK_SECONDS = 0.2
 
-# A child that is forked while a program is being started inherits both pipes of the start, and holds them open for as
-# long as it lives: `Popen` would wait for the end of the one, the program for the end of the other. So a fork waits.
+# A process that is forked while `Popen` runs inherits both of its pipes and keeps them open as long as it lives.
+# `Popen` would wait for the end of one, the started program for the end of its input. So `os.fork` waits for this lock.
 _starting = threading.Lock()
 os.register_at_fork(before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release)
 
@@ -56,7 +56,10 @@ class Companion:
 
     def _keep(self) -> None:
         while not self._stopping.is_set():
-            status = self._run()
+            try:
+                status: int | str = self._run()
+            except OSError as error:  # no memory or no process left, for example
+                status = str(error)
             if not self._stopping.is_set():
                 log.error("process_restarted", process=self._name, status=status)
                 self._stopping.wait(_RESTART_SECONDS)

@@ -11,9 +11,9 @@ value no older than the moment at which it was written: enqueue, retry, replay, 
 their own time or a later one. A bound is therefore never later than ``SLACK`` before its search: transactions shorter
 than that and clocks that agree within it always write above it. What remains is a row that was dated back by more: by
 a transaction that stayed open longer, by an application whose clock is slow, by a campaign whose file is imported
-while it runs, by a producer's own SQL. The next search sees it, as it reads from the very beginning. So it waits for a
-second at the most, or for thirty times what one search takes; and only while there are dead entries, as without them no
-bound is used.
+while it runs, by a producer's own SQL. The next search sees it, as it reads from the very beginning. So it waits for at
+most a second, or for thirty times the duration of a search if that is longer, and only while there are dead entries:
+without them no bound is used.
 
 SQLite removes an index entry with its row, so there no bound is needed.
 """
@@ -42,7 +42,7 @@ WALK = timedelta(microseconds=100)
 EVERY_S = 1.0
 """For how long a bound is used before it is searched again."""
 SHARE = 30
-"""A search takes at most one part in so many of the time, however many dead entries there are."""
+"""Searches take at most 1 / ``SHARE`` of the time, however many dead entries there are."""
 
 
 @dataclass(slots=True, kw_only=True)
